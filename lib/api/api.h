@@ -1,0 +1,31 @@
+/* api.h - what stands behind the opaque types of omni.h: a model file is a GGUF map, a tokenizer and a decoder.
+ * May include: everything. */
+#ifndef OMNI_API_H
+#define OMNI_API_H
+
+#include "base/base.h"
+#include "base/base_pool.h"
+#include "gguf/gguf.h"
+#include "tok/tok.h"
+#include "model/model.h"
+
+struct omni_model {
+    om_gguf *gguf;
+    om_tok *tok;
+    om_pool *pool;   /* one pool per model handle */
+    om_model *net;   /* NULL when opened with vocab_only */
+    omni_model_info info;
+    om_buf strings;  /* what info's strings point into */
+    om_buf meta_key, meta_value;
+};
+
+static inline const om_gguf *om_model_gguf(const omni_model *m)
+{
+    return m->gguf;
+}
+static inline const om_tok *om_model_tok(const omni_model *m)
+{
+    return m->tok;
+}
+
+#endif
