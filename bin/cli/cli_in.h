@@ -15,7 +15,7 @@ typedef struct cli_in cli_in;
 /* operand "-" or NULL: standard input (a terminal gets "reading from terminal, end with Ctrl-D"; a closed one is an
  * error). Directories and missing or unreadable files: E_INPUT, "FILE: reason". */
 OMNI_MUST_CHECK omni_status cli_in_open(cli_in **out, const char *operand, omni_error *err);
-void cli_in_close(cli_in *in);           /* NULL is allowed */
+void cli_in_close(cli_in *in);             /* NULL is allowed */
 const char *cli_in_name(const cli_in *in); /* the operand, "standard input" for that */
 uint64_t cli_in_offset(const cli_in *in);  /* bytes handed out so far */
 
@@ -27,7 +27,8 @@ ptrdiff_t cli_in_read(void *in, char *buf, size_t cap);
 int cli_in_is_stream(cli_in *in);
 /* The next line without its LF into *line (the cli_in's, until the next call; may hold NULs); *got = 0 at the end.
  * More than max bytes: E_INPUT "FILE: line N is longer than M bytes". */
-OMNI_MUST_CHECK omni_status cli_in_line(cli_in *in, size_t max, const char **line, size_t *len, int *got, omni_error *err);
+OMNI_MUST_CHECK omni_status cli_in_line(cli_in *in, size_t max, const char **line, size_t *len, int *got,
+                                        omni_error *err);
 /* All the rest: *text is malloc'ed and ends in NUL (not counted); E_INPUT when there are more than max bytes. */
 OMNI_MUST_CHECK omni_status cli_in_all(cli_in *in, size_t max, char **text, size_t *len, omni_error *err);
 /* Fills err for a read that returned -1: E_SYSTEM "FILE: reason", or E_CANCELLED after a signal. */

@@ -20,6 +20,9 @@ void cli_verbose(int level, const char *fmt, ...) CLI_PRINTF(2, 3); /* with -v g
 /* Reports err->text ("" = it was reported already) and returns cli_exit_code(s). */
 int cli_fail(omni_status s, const omni_error *err);
 
+/* Fills err (may be NULL) and returns s, as the library's own functions do. */
+omni_status cli_set_error(omni_error *err, omni_status s, const char *fmt, ...) CLI_PRINTF(3, 4);
+
 /* One line that is drawn again and again and erased before anything else is written to a terminal;
  * nothing at all when standard error is not a terminal, TERM is dumb, or -q or --json was given. */
 void cli_progress(const char *fmt, ...) CLI_PRINTF(1, 2);

@@ -10,18 +10,18 @@
 #define CLI_COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define CLI_OPT_MAX 128 /* options a program can have */
 
-typedef enum cli_kind { /* type of the field the option fills */
-    CLI_FLAG,           /* bool: true */
-    CLI_COUNT,          /* int: one more each time */
-    CLI_INT,            /* int64_t in imin..imax */
-    CLI_SEED,           /* uint64_t, 0..2^64-1 */
-    CLI_SIZE,           /* uint64_t bytes in imin..imax: "4096", "64K", "2M", "1G" (powers of 1024) */
-    CLI_FLOAT,          /* double in fmin..fmax; nan and inf are refused */
-    CLI_STRING,         /* const char *, points into argv */
-    CLI_CHOICE,         /* int: place in choices, "auto|always|never" -> 0, 1, 2 */
-    CLI_LIST,           /* cli_list: one string more each time */
-    CLI_HELP,           /* no field: --help */
-    CLI_VERSION,        /* no field: --version */
+typedef enum cli_kind {              /* type of the field the option fills */
+                        CLI_FLAG,    /* bool: true */
+                        CLI_COUNT,   /* int: one more each time */
+                        CLI_INT,     /* int64_t in imin..imax */
+                        CLI_SEED,    /* uint64_t, 0..2^64-1 */
+                        CLI_SIZE,    /* uint64_t bytes in imin..imax: "4096", "64K", "2M", "1G" (powers of 1024) */
+                        CLI_FLOAT,   /* double in fmin..fmax; nan and inf are refused */
+                        CLI_STRING,  /* const char *, points into argv */
+                        CLI_CHOICE,  /* int: place in choices, "auto|always|never" -> 0, 1, 2 */
+                        CLI_LIST,    /* cli_list: one string more each time */
+                        CLI_HELP,    /* no field: --help */
+                        CLI_VERSION, /* no field: --version */
 } cli_kind;
 
 typedef struct cli_list { /* start from {0}; the strings point into argv; cli_list_release frees the array */

@@ -17,7 +17,7 @@ typedef enum cli_out_mode {
 
 /* path NULL or "-": standard output, where the mode does not matter. Returns NULL after reporting why. */
 cli_out *cli_out_open(const char *path, cli_out_mode mode);
-/* Both return false once any write failed (or a signal ended one); writes after that do nothing. */
+/* Both return false once any write failed; writes after that do nothing. */
 bool cli_out_write(cli_out *o, const void *bytes, size_t n);
 bool cli_out_printf(cli_out *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Hands what is buffered to the system: after each token or record. */
@@ -32,7 +32,5 @@ OMNI_MUST_CHECK omni_status cli_out_close(cli_out *o, bool keep);
 /* Last line of main: closes o (NULL is allowed), keeping a file when rc is 0 or 1; checks stdio's stdout too;
  * dies by the signal that came, else returns the exit code: rc, or 4 when rc < 4 and the output failed. */
 int cli_end(cli_out *o, int rc);
-/* The same, but the file is kept for any rc up to 3: for filters whose output is meaningful with bad operands. */
-int cli_end_keep(cli_out *o, int rc);
 
 #endif
