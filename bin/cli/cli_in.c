@@ -277,21 +277,58 @@ omni_status cli_in_fail(const cli_in *in, omni_error *err)
     return open_fail(in->name, in->error, err);
 }
 
-int cli_operands(int n, char **v, omni_status (*fn)(void *user, cli_in *in, omni_error *err), void *user)
+/* Length of the UTF-8 character at s[0..n), 0 when it is none: overlong forms, surrogates and values beyond 0x10FFFF
+ * are not (RFC 3629, section 4). */
+static size_t utf8_len(const unsigned char *s, size_t n)
+{
+    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : 4;
+    if ((s[0] >= 0x80 && s[0] < 0xC2) || s[0] > 0xF4 || n < len)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+        (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return len;
+}
+
+omni_status cli_text_check(const char *name, uint64_t offset, const char *text, size_t len, omni_error *err)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    for (size_t i = 0; i < len;) {
+        size_t k = p[i] == 0 ? 0 : utf8_len(p + i, len - i);
+        if (k == 0)
+            return cli_set_error(err, OMNI_E_INPUT, "%s: byte %llu: expected UTF-8 text, found 0x%02X", name,
+                                 (unsigned long long)(offset + i), p[i]);
+        i += k;
+    }
+    return OMNI_OK;
+}
+
+bool cli_operand(const char *operand, cli_operand_fn fn, void *user, int *rc)
+{
+    omni_error err = {{0}};
+    cli_in *in = NULL;
+    omni_status s = cli_in_open(&in, operand, &err);
+    if (s == OMNI_OK)
+        s = fn(user, in, &err);
+    cli_in_close(in);
+    if (s == OMNI_E_CANCELLED && cli_signalled())
+        *rc = 3; /* the program dies by the signal, which says enough */
+    else if (s != OMNI_OK)
+        *rc = cli_fail(s, &err);
+    return (s == OMNI_OK || s == OMNI_E_INPUT || s == OMNI_E_FULL) && !cli_signalled();
+}
+
+int cli_operands(int n, char **v, cli_operand_fn fn, void *user)
 {
     int rc = 0;
-    for (int i = 0; i < (n > 0 ? n : 1) && !cli_signalled(); i++) {
-        omni_error err = {{0}};
-        cli_in *in = NULL;
-        omni_status s = cli_in_open(&in, n > 0 ? v[i] : NULL, &err);
-        if (s == OMNI_OK)
-            s = fn(user, in, &err);
-        cli_in_close(in);
-        if (s == OMNI_OK)
-            continue;
-        rc = s == OMNI_E_CANCELLED && cli_signalled() ? 3 : cli_fail(s, &err);
-        if (s != OMNI_E_INPUT && s != OMNI_E_FULL)
-            break;
-    }
+    bool on = true;
+    if (n == 0)
+        cli_operand(NULL, fn, user, &rc);
+    for (int i = 0; i < n && on; i++)
+        on = cli_operand(v[i], fn, user, &rc);
     return rc;
 }

@@ -31,12 +31,19 @@ OMNI_MUST_CHECK omni_status cli_in_line(cli_in *in, size_t max, const char **lin
                                         omni_error *err);
 /* All the rest: *text is malloc'ed and ends in NUL (not counted); E_INPUT when there are more than max bytes. */
 OMNI_MUST_CHECK omni_status cli_in_all(cli_in *in, size_t max, char **text, size_t *len, omni_error *err);
+/* Text is UTF-8 without NULs (which mark UTF-16 and binary files). E_INPUT "NAME: byte N: expected UTF-8 text, found
+ * 0xE9"; offset is that of text[0] in the input. */
+OMNI_MUST_CHECK omni_status cli_text_check(const char *name, uint64_t offset, const char *text, size_t len,
+                                           omni_error *err);
 /* Fills err for a read that returned -1: E_SYSTEM "FILE: reason", or E_CANCELLED after a signal. */
 omni_status cli_in_fail(const cli_in *in, omni_error *err);
 
+typedef omni_status (*cli_operand_fn)(void *user, cli_in *in, omni_error *err);
 /* Runs fn over each operand in order, or over standard input when there is none. A bad operand, or an fn that returns
  * E_INPUT or E_FULL, is reported and the rest still run; any other failure ends the loop. Returns the exit code. */
-int cli_operands(int n, char **v, omni_status (*fn)(void *user, cli_in *in, omni_error *err), void *user);
+int cli_operands(int n, char **v, cli_operand_fn fn, void *user);
+/* One of them (NULL: standard input). Sets *rc when it failed; false: do not go on with the rest. */
+bool cli_operand(const char *operand, cli_operand_fn fn, void *user, int *rc);
 
 /* false: fd 0 was closed when the program started. */
 bool cli_have_stdin(void);
