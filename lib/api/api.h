@@ -9,14 +9,20 @@
 #include "tok/tok.h"
 #include "model/model.h"
 
+struct omni_session {
+    omni_model *m;
+    om_seq *seq;
+};
+
 struct omni_model {
     om_gguf *gguf;
     om_tok *tok;
     om_pool *pool;   /* one pool per model handle */
     om_model *net;   /* NULL when opened with vocab_only */
     omni_model_info info;
-    om_buf strings;  /* what info's strings point into */
-    om_buf meta_key, meta_value;
+    char *text[8];   /* what info's strings point to, owned */
+    size_t n_text;
+    om_buf meta_key, meta_value; /* of the last omni_model_meta_at */
 };
 
 static inline const om_gguf *om_model_gguf(const omni_model *m)
