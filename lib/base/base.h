@@ -17,6 +17,9 @@ omni_status om_fail_errno(omni_error *err, const char *fmt, ...) OMNI_PRINTF(2, 
 omni_status om_fail_memory(omni_error *err, size_t bytes, const char *what);
 /* Puts "prefix: " before the text already in err. Returns s. */
 omni_status om_fail_prefix(omni_error *err, omni_status s, const char *fmt, ...) OMNI_PRINTF(3, 4);
+/* Bytes from outside, made fit for an error text: what is not printable UTF-8 becomes \xNN, what does not fit in
+ * out[cap] ends in "...". Returns out. */
+const char *om_show(char *out, size_t cap, const char *s, size_t n);
 
 /* ---- sizes: false when the result does not fit; *out is then unchanged ---- */
 static inline bool om_add(size_t a, size_t b, size_t *out)
@@ -31,12 +34,12 @@ static inline bool om_mul(size_t a, size_t b, size_t *out)
 bool om_align_up(size_t n, size_t align, size_t *out);
 
 /* ---- allocation: all of the library's goes through here, so that tests can fail the n-th ---- */
-void *om_alloc(size_t n);                   /* malloc; n = 0 gives a unique pointer */
+void *om_alloc(size_t n);                       /* malloc; n = 0 gives a unique pointer */
 void *om_alloc_zero(size_t count, size_t size); /* calloc, overflow checked */
 void *om_realloc(void *p, size_t n);
 void *om_alloc_aligned(size_t align, size_t n); /* align a power of two >= 8; om_free frees it */
 void om_free(void *p);
-char *om_strndup(const char *s, size_t n);
+char *om_strndup(const char *s, size_t n); /* exactly n bytes and a NUL */
 /* Tests: from now on the n-th allocation (1 = the next) and, if sticky, all after it fail; 0 = none. */
 void om_alloc_fail_at(uint64_t n, bool sticky);
 uint64_t om_alloc_count(void); /* allocations so far, all threads */
@@ -51,7 +54,7 @@ typedef struct om_buf {
 } om_buf;
 omni_status om_buf_add(om_buf *b, const void *bytes, size_t n);
 omni_status om_buf_addf(om_buf *b, const char *fmt, ...) OMNI_PRINTF(2, 3);
-void om_buf_clear(om_buf *b);   /* empty, memory kept */
+void om_buf_clear(om_buf *b); /* empty, memory kept */
 void om_buf_release(om_buf *b);
 
 /* ---- UTF-8 ---- */

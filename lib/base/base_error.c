@@ -1,4 +1,4 @@
-/* base_error.c - one-line error texts. */
+/* base_error.c - the one line of text that goes with a status. */
 #include "base/base.h"
 
 #include <errno.h>
@@ -27,62 +27,67 @@ const char *omni_status_text(omni_status s)
     return "unknown status";
 }
 
-/* Messages quote hostile names: what is not printable ASCII or UTF-8 becomes '?', so that a message is one line and
- * cannot drive a terminal. */
-static void make_printable(char *s)
+/* Texts may quote hostile bytes: whatever could break the line or drive a terminal is replaced, and a
+ * character cut in half by the size of the buffer is dropped. */
+static void tidy(char *text)
 {
-    size_t n = strlen(s);
+    size_t n = strlen(text), out = 0;
     for (size_t i = 0; i < n;) {
-        int k = om_utf8_next(s + i, n - i, NULL);
-        if (k <= 0 || (unsigned char)s[i] < 32 || s[i] == 127 || (k == 2 && (unsigned char)s[i] == 0xC2 && (unsigned char)s[i + 1] < 0xA0)) {
-            s[i] = '?';
-            k = 1;
-        }
-        i += (size_t)k;
+        uint32_t cp = 0;
+        int len = om_utf8_next(text + i, n - i, &cp);
+        if (len < 0)
+            break;
+        bool bad = len == 0 || cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029;
+        size_t step = len > 0 ? (size_t)len : 1;
+        if (bad)
+            text[out++] = '?';
+        else
+            for (size_t k = 0; k < step; k++)
+                text[out++] = text[i + k];
+        i += step;
     }
+    text[out] = '\0';
 }
 
-OMNI_PRINTF(2, 0)
-static void format(omni_error *err, const char *fmt, va_list ap)
-{
-    vsnprintf(err->text, sizeof err->text, fmt, ap);
-    make_printable(err->text);
-}
-
-omni_status om_fail(omni_error *err, omni_status s, const char *fmt, ...)
+OMNI_PRINTF(3, 0) static omni_status fail_v(omni_error *err, omni_status s, const char *fmt, va_list ap)
 {
     if (err) {
-        va_list ap;
-        va_start(ap, fmt);
-        format(err, fmt, ap);
-        va_end(ap);
+        /* A caller may hand in the present text as an argument, so it is built aside. */
+        char text[sizeof err->text];
+        if (vsnprintf(text, sizeof text, fmt, ap) < 0)
+            snprintf(text, sizeof text, "%s", omni_status_text(s));
+        tidy(text);
+        memcpy(err->text, text, strlen(text) + 1);
     }
     return s;
 }
 
-/* strerror is not thread-safe; strerror_r comes in two shapes, chosen here by its type. */
-static const char *error_name(int e, char *buf, size_t n)
+omni_status om_fail(omni_error *err, omni_status s, const char *fmt, ...)
 {
-#if defined(__GLIBC__) && defined(_GNU_SOURCE)
-    return strerror_r(e, buf, n);
-#else
-    return strerror_r(e, buf, n) == 0 ? buf : "unknown error";
-#endif
+    va_list ap;
+    va_start(ap, fmt);
+    s = fail_v(err, s, fmt, ap);
+    va_end(ap);
+    return s;
 }
 
 omni_status om_fail_errno(omni_error *err, const char *fmt, ...)
 {
-    int e = errno;
-    if (err) {
-        char name[128];
-        va_list ap;
-        va_start(ap, fmt);
-        format(err, fmt, ap);
-        va_end(ap);
-        size_t n = strlen(err->text);
-        snprintf(err->text + n, sizeof err->text - n, ": %s", error_name(e, name, sizeof name));
-    }
-    return e == ENOMEM ? OMNI_E_MEMORY : OMNI_E_SYSTEM;
+    int code = errno;
+    omni_status s = code == ENOMEM ? OMNI_E_MEMORY : OMNI_E_SYSTEM;
+    if (!err)
+        return s;
+    char what[sizeof err->text], why[128];
+    va_list ap;
+    va_start(ap, fmt);
+    if (vsnprintf(what, sizeof what, fmt, ap) < 0)
+        what[0] = '\0';
+    va_end(ap);
+    if (strerror_r(code, why, sizeof why) != 0)
+        snprintf(why, sizeof why, "error %d", code);
+    s = om_fail(err, s, "%s: %s", what, why);
+    errno = code;
+    return s;
 }
 
 omni_status om_fail_memory(omni_error *err, size_t bytes, const char *what)
@@ -92,14 +97,45 @@ omni_status om_fail_memory(omni_error *err, size_t bytes, const char *what)
 
 omni_status om_fail_prefix(omni_error *err, omni_status s, const char *fmt, ...)
 {
-    if (err) {
-        omni_error old = *err;
-        va_list ap;
-        va_start(ap, fmt);
-        format(err, fmt, ap);
-        va_end(ap);
-        size_t n = strlen(err->text);
-        snprintf(err->text + n, sizeof err->text - n, ": %.900s", old.text);
+    if (!err)
+        return s;
+    char what[sizeof err->text];
+    va_list ap;
+    va_start(ap, fmt);
+    if (vsnprintf(what, sizeof what, fmt, ap) < 0)
+        what[0] = '\0';
+    va_end(ap);
+    return om_fail(err, s, "%s: %s", what, err->text);
+}
+
+const char *om_show(char *out, size_t cap, const char *s, size_t n)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t o = 0, i = 0;
+    if (cap == 0)
+        return "";
+    while (i < n) {
+        uint32_t cp = 0;
+        int len = om_utf8_next(s + i, n - i, &cp);
+        bool plain = len > 0 && cp >= 0x20 && !(cp >= 0x7f && cp < 0xa0) && cp != 0x2028 && cp != 0x2029;
+        size_t step = plain ? (size_t)len : 1, room = plain ? step : 4;
+        bool last = i + step == n;
+        if (o + room + (last ? 1 : 4) > cap)
+            break;
+        if (plain) {
+            memcpy(out + o, s + i, step);
+        } else {
+            unsigned char c = (unsigned char)s[i];
+            out[o] = '\\';
+            out[o + 1] = 'x';
+            out[o + 2] = hex[c >> 4];
+            out[o + 3] = hex[c & 15];
+        }
+        o += room;
+        i += step;
     }
-    return s;
+    for (int dots = 0; i < n && dots < 3 && o + 1 < cap; dots++)
+        out[o++] = '.';
+    out[o] = '\0';
+    return out;
 }

@@ -13,7 +13,8 @@ static omni_status map_fd(om_map *m, int fd, const char *path, omni_error *err)
     if (fstat(fd, &st) != 0)
         return om_fail_errno(err, "%s", path);
     if (!S_ISREG(st.st_mode))
-        return om_fail(err, OMNI_E_INPUT, "%s: expected a regular file, found %s", path, S_ISDIR(st.st_mode) ? "a directory" : "a special file");
+        return om_fail(err, OMNI_E_INPUT, "%s: expected a regular file, found %s", path,
+                       S_ISDIR(st.st_mode) ? "a directory" : "a special file");
     m->p = NULL;
     m->size = (size_t)st.st_size;
     if (m->size == 0)

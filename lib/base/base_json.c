@@ -1,425 +1,494 @@
-/* base_json.c - strict JSON (RFC 8259). A document is three blocks: nodes in the order of their text, decoded strings, and
- * the root's header. A container's node knows how many nodes it spans, so a tree needs no pointers. */
+/* base_json.c - strict JSON (RFC 8259): a grammar check without memory, then a tree in one block.
+ *
+ * The first pass checks the grammar and counts values and bytes, so the second one allocates once and cannot fail
+ * on syntax. Block: nodes in document order | child pointers by position | the same by name, for lookups and the
+ * search for duplicates | the bytes of strings. */
 #include "base/base_json.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 64
+#define DEPTH_MAX 64
 
-struct omni_json { /* a node; node 0 is the document's root */
+struct omni_json {
     omni_json_type type;
-    uint32_t span;  /* nodes of this value, itself included */
-    uint32_t count; /* members or elements */
-    uint32_t key_len;
-    size_t key, text; /* offsets into the strings; text of strings */
-    size_t len;
+    bool flag;
     double number;
-    struct doc *doc;
-    bool boolean, has_key;
+    const char *string; /* NUL-terminated, len bytes; for a number, while the tree is built, its text */
+    size_t len;
+    const char *key; /* of a member, else NULL */
+    size_t key_len;
+    size_t n;   /* children */
+    size_t end; /* nodes in document order: my subtree is [me, end) */
+    const omni_json **kids, **by_name;
 };
-
-typedef struct doc {
-    struct omni_json *node;
-    size_t n, cap;
-    om_buf strings;
-} doc;
 
 typedef struct parser {
     const char *s;
-    size_t n, at;
-    int depth;
-    doc *d;
+    size_t n, i;
     omni_error *err;
+    size_t n_nodes, n_bytes; /* counted by the check, filled by the build */
+    omni_json *nodes;        /* NULL: check only */
+    char *bytes;
 } parser;
 
 static omni_status bad(parser *p, const char *expected)
 {
-    if (p->at >= p->n)
-        return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: expected %s, found the end", p->at, expected);
-    unsigned char c = (unsigned char)p->s[p->at];
-    if (c >= 32 && c < 127)
-        return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: expected %s, found '%c'", p->at, expected, c);
-    return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: expected %s, found byte 0x%02x", p->at, expected, c);
+    char found[48];
+    if (p->i >= p->n)
+        return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: expected %s, found the end", p->i, expected);
+    size_t k = p->n - p->i < 16 ? p->n - p->i : 16;
+    return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: expected %s, found '%s'", p->i, expected,
+                   om_show(found, sizeof found, p->s + p->i, k));
 }
 
 static void skip_space(parser *p)
 {
-    while (p->at < p->n && (p->s[p->at] == ' ' || p->s[p->at] == '\t' || p->s[p->at] == '\n' || p->s[p->at] == '\r'))
-        p->at++;
+    while (p->i < p->n && (p->s[p->i] == ' ' || p->s[p->i] == '\t' || p->s[p->i] == '\n' || p->s[p->i] == '\r'))
+        p->i++;
+}
+
+static bool next_is(parser *p, char c)
+{
+    return p->i < p->n && p->s[p->i] == c;
 }
 
 /* ---- strings ---- */
 
-static bool hex4(const char *s, size_t n, uint32_t *out)
+static int hex4(const char *s)
 {
-    uint32_t v = 0;
-    if (n < 4)
-        return false;
+    int v = 0;
     for (int i = 0; i < 4; i++) {
-        unsigned char c = (unsigned char)s[i];
-        uint32_t d = c >= '0' && c <= '9' ? c - 48u : c >= 'a' && c <= 'f' ? c - 87u : c >= 'A' && c <= 'F' ? c - 55u : 99;
-        if (d > 15)
-            return false;
-        v = v << 4 | d;
-    }
-    *out = v;
-    return true;
-}
-
-/* "\uXXXX" at p->at (on the 'u'), with its low half if it is a surrogate. */
-static omni_status unicode_escape(parser *p, om_buf *out)
-{
-    uint32_t cp, low;
-    char utf8[4];
-    if (!hex4(p->s + p->at + 1, p->n - p->at - 1, &cp))
-        return bad(p, "four hexadecimal digits after \\u");
-    p->at += 5;
-    if (cp >= 0xD800 && cp <= 0xDBFF) {
-        if (p->n - p->at < 6 || p->s[p->at] != '\\' || p->s[p->at + 1] != 'u' || !hex4(p->s + p->at + 2, 4, &low) || low < 0xDC00 ||
-            low > 0xDFFF)
-            return bad(p, "the second half of a surrogate pair");
-        cp = 0x10000 + ((cp - 0xD800) << 10) + (low - 0xDC00);
-        p->at += 6;
-    }
-    size_t k = om_utf8_put(cp, utf8);
-    if (k == 0)
-        return bad(p, "a character before a lone surrogate");
-    return om_buf_add(out, utf8, k);
-}
-
-static omni_status escape(parser *p, om_buf *out)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    p->at++;
-    if (p->at < p->n && p->s[p->at] == 'u')
-        return unicode_escape(p, out);
-    const char *c = p->at < p->n && p->s[p->at] ? strchr(from, p->s[p->at]) : NULL;
-    if (!c)
-        return bad(p, "an escape character");
-    p->at++;
-    return om_buf_add(out, &to[c - from], 1);
-}
-
-/* A quoted string at p->at; its decoded bytes are appended to out. */
-static omni_status string(parser *p, om_buf *out)
-{
-    omni_status st = OMNI_OK;
-    if (p->at >= p->n || p->s[p->at] != '"')
-        return bad(p, "a string");
-    p->at++;
-    while (st == OMNI_OK) {
-        size_t from = p->at;
-        while (p->at < p->n && p->s[p->at] != '"' && p->s[p->at] != '\\' && (unsigned char)p->s[p->at] >= 32) {
-            int k = om_utf8_next(p->s + p->at, p->n - p->at, NULL);
-            if (k <= 0)
-                return bad(p, "UTF-8");
-            p->at += (size_t)k;
-        }
-        if (p->at > from)
-            st = om_buf_add(out, p->s + from, p->at - from);
-        if (st != OMNI_OK || p->at >= p->n || (unsigned char)p->s[p->at] < 32)
-            break;
-        if (p->s[p->at] == '"') {
-            p->at++;
-            return OMNI_OK;
-        }
-        st = escape(p, out);
-    }
-    if (st == OMNI_E_MEMORY)
-        return om_fail_memory(p->err, out->n, "a JSON string");
-    return st != OMNI_OK ? st : bad(p, "'\"' at the end of a string");
-}
-
-/* ---- numbers ---- */
-
-static size_t digits(const parser *p, size_t at)
-{
-    while (at < p->n && p->s[at] >= '0' && p->s[at] <= '9')
-        at++;
-    return at;
-}
-
-/* strtod reads the locale's decimal point; exchanging '.' for it keeps the value right in every locale. */
-static double to_double(const char *s, size_t n)
-{
-    char buf[400], *end;
-    if (n >= sizeof buf)
-        n = sizeof buf - 1; /* digits beyond the 390th cannot change a double by more than its last bit */
-    memcpy(buf, s, n);
-    buf[n] = '\0';
-    double v = strtod(buf, &end);
-    char *dot = strchr(buf, '.');
-    if (*end == '.' && dot) {
-        *dot = ',';
-        v = strtod(buf, &end);
+        char c = s[i];
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
+        if (d < 0)
+            return -1;
+        v = v * 16 + d;
     }
     return v;
 }
 
-static omni_status number(parser *p, struct omni_json *v)
+/* After "\u": one code point, surrogate pairs joined. */
+static omni_status unicode_escape(parser *p, uint32_t *cp)
 {
-    size_t at = p->at, from = p->at;
-    if (at < p->n && p->s[at] == '-')
-        at++;
-    size_t end = digits(p, at);
-    if (end == at || (p->s[at] == '0' && end > at + 1)) {
-        p->at = at;
-        return bad(p, end == at ? "a digit" : "a number without leading zeros");
+    int hi = p->n - p->i >= 4 ? hex4(p->s + p->i) : -1;
+    if (hi < 0)
+        return bad(p, "four hexadecimal digits");
+    *cp = (uint32_t)hi;
+    if (hi >= 0xd800 && hi < 0xe000) {
+        int lo = p->n - p->i >= 10 && p->s[p->i + 4] == '\\' && p->s[p->i + 5] == 'u' ? hex4(p->s + p->i + 6) : -1;
+        if (hi >= 0xdc00 || lo < 0xdc00 || lo >= 0xe000)
+            return bad(p, "a pair of surrogates");
+        *cp = 0x10000u + (((uint32_t)hi - 0xd800u) << 10) + ((uint32_t)lo - 0xdc00u);
+        p->i += 6;
     }
-    at = end;
-    if (at < p->n && p->s[at] == '.') {
-        end = digits(p, at + 1);
-        p->at = at + 1;
-        if (end == at + 1)
-            return bad(p, "a digit after the decimal point");
-        at = end;
+    p->i += 4;
+    return OMNI_OK;
+}
+
+static omni_status escape(parser *p, char out[4], size_t *len)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    p->i++; /* the backslash */
+    const char *at = p->i < p->n && p->s[p->i] ? strchr(from, p->s[p->i]) : NULL;
+    if (at) {
+        out[0] = to[at - from];
+        *len = 1;
+        p->i++;
+        return OMNI_OK;
     }
-    if (at < p->n && (p->s[at] == 'e' || p->s[at] == 'E')) {
-        at++;
-        if (at < p->n && (p->s[at] == '+' || p->s[at] == '-'))
-            at++;
-        end = digits(p, at);
-        p->at = at;
-        if (end == at)
-            return bad(p, "a digit in the exponent");
-        at = end;
+    if (!next_is(p, 'u'))
+        return bad(p, "an escape, one of \"\\/bfnrtu");
+    p->i++;
+    uint32_t cp = 0;
+    omni_status s = unicode_escape(p, &cp);
+    *len = om_utf8_put(cp, out);
+    return s;
+}
+
+/* The string at p->i, decoded to *out when out is not NULL (room: its quoted length). *n = its decoded length. */
+static omni_status string(parser *p, char *out, size_t *n)
+{
+    size_t len = 0;
+    if (!next_is(p, '"'))
+        return bad(p, "a string in quotes");
+    p->i++;
+    while (!next_is(p, '"')) {
+        char esc[4];
+        const char *from = p->s + p->i;
+        size_t step = 0;
+        if (p->i >= p->n)
+            return bad(p, "'\"' at the end of the string");
+        if (*from == '\\') {
+            omni_status s = escape(p, esc, &step);
+            if (s != OMNI_OK)
+                return s;
+            from = esc;
+        } else {
+            int k = om_utf8_next(from, p->n - p->i, NULL);
+            if (k <= 0)
+                return bad(p, "valid UTF-8");
+            if ((unsigned char)*from < 0x20)
+                return bad(p, "control characters escaped");
+            step = (size_t)k;
+            p->i += step;
+        }
+        if (out)
+            memcpy(out + len, from, step);
+        len += step;
     }
-    p->at = at;
-    v->type = OMNI_JSON_NUMBER;
-    v->number = to_double(p->s + from, at - from);
-    if (!isfinite(v->number)) {
-        p->at = from;
+    p->i++;
+    *n = len;
+    return OMNI_OK;
+}
+
+/* A string into the tree's bytes; the check only counts. */
+static omni_status keep_string(parser *p, const char **text, size_t *len)
+{
+    char *at = p->nodes ? p->bytes + p->n_bytes : NULL;
+    omni_status s = string(p, at, len);
+    if (s != OMNI_OK)
+        return s;
+    if (at)
+        at[*len] = '\0';
+    *text = at;
+    p->n_bytes += *len + 1;
+    return OMNI_OK;
+}
+
+/* ---- numbers ---- */
+
+static bool digits(parser *p)
+{
+    size_t from = p->i;
+    while (p->i < p->n && p->s[p->i] >= '0' && p->s[p->i] <= '9')
+        p->i++;
+    return p->i > from;
+}
+
+/* strtod needs an end that it respects and a decimal point that the host program's locale cannot change: the text is
+ * copied, and omni_json_parse has set the C locale for this thread. */
+static omni_status convert(parser *p, const char *text, size_t len, double *out)
+{
+    char *copy = p->bytes + p->n_bytes;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *out = strtod(copy, NULL);
+    if (!isfinite(*out)) {
+        p->i -= len;
         return bad(p, "a number within the range of a double");
     }
     return OMNI_OK;
 }
 
+static omni_status number(parser *p, double *out)
+{
+    size_t from = p->i;
+    if (next_is(p, '-'))
+        p->i++;
+    if (next_is(p, '0'))
+        p->i++;
+    else if (!digits(p))
+        return bad(p, "a digit");
+    if (next_is(p, '.')) {
+        p->i++;
+        if (!digits(p))
+            return bad(p, "a digit after the point");
+    }
+    if (next_is(p, 'e') || next_is(p, 'E')) {
+        p->i++;
+        if (next_is(p, '+') || next_is(p, '-'))
+            p->i++;
+        if (!digits(p))
+            return bad(p, "a digit in the exponent");
+    }
+    omni_status s = OMNI_OK;
+    if (p->nodes)
+        s = convert(p, p->s + from, p->i - from, out);
+    p->n_bytes += p->i - from + 1;
+    return s;
+}
+
 /* ---- values ---- */
 
-static omni_status value(parser *p, size_t *index);
-
-static omni_status add_node(parser *p, size_t *index)
+static omni_status literal(parser *p, const char *word)
 {
-    void *q = p->d->node;
-    omni_status st = p->d->n < UINT32_MAX ? om_grow(&q, &p->d->cap, p->d->n + 1, sizeof *p->d->node, p->err) : OMNI_E_MEMORY;
-    p->d->node = q;
-    if (st != OMNI_OK)
-        return st;
-    *index = p->d->n++;
-    p->d->node[*index] = (struct omni_json){.span = 1, .doc = p->d};
+    size_t n = strlen(word);
+    if (p->n - p->i < n || memcmp(p->s + p->i, word, n) != 0)
+        return bad(p, "a value");
+    p->i += n;
     return OMNI_OK;
 }
 
-static bool same_key(const doc *d, const struct omni_json *a, const struct omni_json *b)
+static omni_status scalar(parser *p, omni_json *v)
 {
-    return a->key_len == b->key_len && memcmp(d->strings.p + a->key, d->strings.p + b->key, a->key_len) == 0;
+    if (p->i >= p->n)
+        return bad(p, "a value");
+    switch (p->s[p->i]) {
+    case '"':
+        v->type = OMNI_JSON_STRING;
+        return keep_string(p, &v->string, &v->len);
+    case 't':
+        v->type = OMNI_JSON_BOOL;
+        v->flag = true;
+        return literal(p, "true");
+    case 'f':
+        v->type = OMNI_JSON_BOOL;
+        return literal(p, "false");
+    case 'n':
+        v->type = OMNI_JSON_NULL;
+        return literal(p, "null");
+    default:
+        v->type = OMNI_JSON_NUMBER;
+        if (p->s[p->i] != '-' && (p->s[p->i] < '0' || p->s[p->i] > '9'))
+            return bad(p, "a value");
+        return number(p, &v->number);
+    }
 }
 
-/* Members are compared pairwise while few; a hostile object with very many is refused instead of taking quadratic time. */
-#define MAX_MEMBERS 1024
-
-static omni_status check_duplicate(parser *p, size_t object, size_t child)
+/* The node for the next value in document order. The check has no tree and works on one that it throws away. */
+static omni_json *new_node(parser *p, omni_json *spare)
 {
-    const struct omni_json *node = p->d->node;
-    if (node[object].count >= MAX_MEMBERS)
-        return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: expected at most %d members in an object", p->at, MAX_MEMBERS);
-    for (size_t i = object + 1; i < child; i += node[i].span)
-        if (same_key(p->d, &node[i], &node[child]))
-            return om_fail(p->err, OMNI_E_INPUT, "JSON byte %zu: key '%.80s' occurs twice", p->at, p->d->strings.p + node[child].key);
-    return OMNI_OK;
+    omni_json *v = p->nodes ? &p->nodes[p->n_nodes] : spare;
+    *v = (omni_json){.type = OMNI_JSON_NULL};
+    p->n_nodes++;
+    return v;
 }
 
-/* "key" : before a member's value; the key is put into the node after the value has been read. */
-static omni_status member_key(parser *p, size_t *key, size_t *len)
+static omni_status value(parser *p, omni_json *v, int depth);
+
+static omni_status member_name(parser *p, const char **key, size_t *len)
 {
-    *key = p->d->strings.n;
-    omni_status st = string(p, &p->d->strings);
-    if (st != OMNI_OK)
-        return st;
-    *len = p->d->strings.n - *key;
-    if (*len > UINT32_MAX)
-        return bad(p, "a shorter key");
-    st = om_buf_add(&p->d->strings, "", 1); /* keys and texts end in NUL */
-    if (st != OMNI_OK)
-        return om_fail_memory(p->err, p->d->strings.n, "a JSON key");
+    omni_status s = keep_string(p, key, len);
+    if (s != OMNI_OK)
+        return s;
     skip_space(p);
-    if (p->at >= p->n || p->s[p->at] != ':')
+    if (!next_is(p, ':'))
         return bad(p, "':'");
-    p->at++;
-    skip_space(p);
+    p->i++;
     return OMNI_OK;
 }
 
-static omni_status element(parser *p, size_t container, bool object)
+static omni_status container(parser *p, omni_json *v, char close, int depth)
 {
-    size_t child = 0, key = 0, key_len = 0;
-    omni_status st = object ? member_key(p, &key, &key_len) : OMNI_OK;
-    if (st == OMNI_OK)
-        st = value(p, &child);
-    if (st != OMNI_OK)
-        return st;
-    if (object) {
-        p->d->node[child].key = key;
-        p->d->node[child].key_len = (uint32_t)key_len;
-        p->d->node[child].has_key = true;
-        st = check_duplicate(p, container, child);
-    }
-    p->d->node[container].count++;
-    return st;
-}
-
-static omni_status container(parser *p, size_t index, bool object)
-{
-    char close = object ? '}' : ']';
-    p->d->node[index].type = object ? OMNI_JSON_OBJECT : OMNI_JSON_ARRAY;
-    if (++p->depth > MAX_DEPTH)
+    if (depth == DEPTH_MAX)
         return bad(p, "at most 64 levels");
-    p->at++;
+    p->i++;
     skip_space(p);
-    bool first = true;
-    while (p->at >= p->n || p->s[p->at] != close) {
-        if (!first) {
-            if (p->at >= p->n || p->s[p->at] != ',')
-                return bad(p, object ? "',' or '}'" : "',' or ']'");
-            p->at++;
-            skip_space(p);
-        }
-        first = false;
-        omni_status st = element(p, index, object);
-        if (st != OMNI_OK)
-            return st;
-        skip_space(p);
+    if (next_is(p, close)) {
+        p->i++;
+        return OMNI_OK;
     }
-    p->at++;
-    p->depth--;
-    p->d->node[index].span = (uint32_t)(p->d->n - index);
+    for (;;) {
+        omni_json spare;
+        const char *key = NULL;
+        size_t key_len = 0;
+        omni_status s = OMNI_OK;
+        skip_space(p);
+        if (close == '}')
+            s = member_name(p, &key, &key_len);
+        if (s != OMNI_OK)
+            return s;
+        omni_json *kid = new_node(p, &spare);
+        kid->key = key;
+        kid->key_len = key_len;
+        if ((s = value(p, kid, depth + 1)) != OMNI_OK)
+            return s;
+        v->n++;
+        skip_space(p);
+        if (next_is(p, close))
+            break;
+        if (!next_is(p, ','))
+            return bad(p, close == '}' ? "',' or '}'" : "',' or ']'");
+        p->i++;
+    }
+    p->i++;
     return OMNI_OK;
 }
 
-static bool word(parser *p, const char *w)
+static omni_status value(parser *p, omni_json *v, int depth)
 {
-    size_t n = strlen(w);
-    if (p->n - p->at < n || memcmp(p->s + p->at, w, n) != 0)
-        return false;
-    p->at += n;
-    return true;
-}
-
-static omni_status value(parser *p, size_t *index)
-{
-    omni_status st = add_node(p, index);
-    if (st != OMNI_OK)
-        return st;
-    struct omni_json *v = &p->d->node[*index];
-    char c = p->at < p->n ? p->s[p->at] : '\0';
-    if (c == '{' || c == '[')
-        return container(p, *index, c == '{');
-    if (c == '"') {
-        size_t text = p->d->strings.n;
-        st = string(p, &p->d->strings);
-        *v = (struct omni_json){.type = OMNI_JSON_STRING, .span = 1, .doc = p->d, .text = text, .len = p->d->strings.n - text};
-        if (st == OMNI_OK && om_buf_add(&p->d->strings, "", 1) != OMNI_OK)
-            st = om_fail_memory(p->err, p->d->strings.n, "a JSON string");
-        return st;
+    omni_status s;
+    skip_space(p);
+    if (next_is(p, '{')) {
+        v->type = OMNI_JSON_OBJECT;
+        s = container(p, v, '}', depth);
+    } else if (next_is(p, '[')) {
+        v->type = OMNI_JSON_ARRAY;
+        s = container(p, v, ']', depth);
+    } else {
+        s = scalar(p, v);
     }
-    if (c == '-' || (c >= '0' && c <= '9'))
-        return number(p, v);
-    if (word(p, "null"))
-        return OMNI_OK;
-    v->type = OMNI_JSON_BOOL;
-    v->boolean = c == 't';
-    return word(p, "true") || word(p, "false") ? OMNI_OK : bad(p, "a JSON value");
+    v->end = p->n_nodes;
+    return s;
 }
 
-static void doc_free(doc *d)
+static omni_status document(parser *p)
 {
-    om_buf_release(&d->strings);
-    om_free(d->node);
-    om_free(d);
+    omni_json spare;
+    omni_status s = value(p, new_node(p, &spare), 0);
+    if (s != OMNI_OK)
+        return s;
+    skip_space(p);
+    return p->i == p->n ? OMNI_OK : bad(p, "nothing after the value");
+}
+
+omni_status om_json_check(const char *s, size_t n, omni_error *err)
+{
+    parser p = {.s = s, .n = n, .err = err};
+    return document(&p);
+}
+
+/* ---- names ---- */
+
+static int compare_keys(const char *a, size_t an, const char *b, size_t bn)
+{
+    int c = memcmp(a, b, an < bn ? an : bn);
+    return c ? c : (an > bn) - (an < bn);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const omni_json *x = *(const omni_json *const *)a, *y = *(const omni_json *const *)b;
+    return compare_keys(x->key, x->key_len, y->key, y->key_len);
+}
+
+/* Links children to parents; *kids and *by_name move on as they are used up. */
+static omni_status link_node(omni_json *nodes, size_t i, const omni_json ***kids, const omni_json ***by_name,
+                             omni_error *err)
+{
+    omni_json *v = &nodes[i];
+    size_t at = i + 1;
+    v->kids = *kids;
+    for (size_t k = 0; k < v->n; k++, at = nodes[at].end)
+        v->kids[k] = &nodes[at];
+    *kids += v->n;
+    if (v->type != OMNI_JSON_OBJECT || v->n == 0)
+        return OMNI_OK;
+    v->by_name = *by_name;
+    *by_name += v->n;
+    memcpy(v->by_name, v->kids, v->n * sizeof *v->kids);
+    qsort(v->by_name, v->n, sizeof *v->by_name, by_key);
+    for (size_t k = 1; k < v->n; k++)
+        if (by_key(&v->by_name[k - 1], &v->by_name[k]) == 0) {
+            char name[64];
+            return om_fail(err, OMNI_E_INPUT, "JSON key '%s' occurs twice",
+                           om_show(name, sizeof name, v->by_name[k]->key, v->by_name[k]->key_len));
+        }
+    return OMNI_OK;
+}
+
+/* ---- the public interface ---- */
+
+static omni_json *alloc_tree(const parser *count, omni_error *err)
+{
+    /* nodes, then 2 pointers for each but the root, then bytes: every count is at most the text's length + 1 */
+    size_t nodes, links, bytes;
+    if (!om_mul(count->n_nodes, sizeof(omni_json), &nodes) ||
+        !om_mul(count->n_nodes, 2 * sizeof(omni_json *), &links) || !om_add(nodes, links, &bytes) ||
+        !om_add(bytes, count->n_bytes, &bytes)) {
+        om_fail_memory(err, SIZE_MAX, "JSON");
+        return NULL;
+    }
+    omni_json *tree = om_alloc(bytes);
+    if (!tree)
+        om_fail_memory(err, bytes, "JSON");
+    return tree;
+}
+
+static omni_status build(omni_json *tree, const parser *count, omni_error *err)
+{
+    const omni_json **kids = (const omni_json **)(void *)(tree + count->n_nodes), **by_name = kids + count->n_nodes;
+    parser p = {.s = count->s, .n = count->n, .err = err, .nodes = tree, .bytes = (char *)(by_name + count->n_nodes)};
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (!c)
+        return om_fail_errno(err, "the C locale");
+    locale_t old = uselocale(c); /* of this thread only */
+    omni_status s = document(&p);
+    uselocale(old);
+    freelocale(c);
+    for (size_t i = 0; s == OMNI_OK && i < p.n_nodes; i++)
+        s = link_node(tree, i, &kids, &by_name, err);
+    return s;
 }
 
 omni_status omni_json_parse(omni_json **out, const char *text, size_t len, omni_error *err)
 {
-    doc *d = om_alloc_zero(1, sizeof *d);
-    if (!d)
-        return om_fail_memory(err, sizeof *d, "a JSON document");
-    parser p = {text, len, 0, 0, d, err};
-    size_t root;
-    skip_space(&p);
-    omni_status st = value(&p, &root);
-    skip_space(&p);
-    if (st == OMNI_OK && p.at < p.n)
-        st = bad(&p, "the end after one JSON value");
-    if (st != OMNI_OK) {
-        doc_free(d);
-        return st;
-    }
-    *out = d->node;
-    return OMNI_OK;
+    parser count = {.s = text, .n = len, .err = err};
+    omni_status s = document(&count);
+    if (s != OMNI_OK)
+        return s;
+    omni_json *tree = alloc_tree(&count, err);
+    if (!tree)
+        return OMNI_E_MEMORY;
+    s = build(tree, &count, err);
+    if (s == OMNI_OK)
+        *out = tree;
+    else
+        om_free(tree);
+    return s;
 }
 
 void omni_json_free(omni_json *root)
 {
-    if (root)
-        doc_free(root->doc);
+    om_free(root);
 }
 
 omni_json_type omni_json_typeof(const omni_json *v)
 {
-    return v->type;
+    return v ? v->type : OMNI_JSON_NULL;
 }
 
 size_t omni_json_count(const omni_json *v)
 {
-    return v->count;
+    return v ? v->n : 0;
 }
 
 const omni_json *omni_json_at(const omni_json *v, size_t i)
 {
-    if (i >= v->count)
-        return NULL;
-    const omni_json *c = v + 1;
-    while (i-- > 0)
-        c += c->span;
-    return c;
+    return v && i < v->n ? v->kids[i] : NULL;
 }
 
 const char *omni_json_key(const omni_json *v, size_t i, size_t *len)
 {
-    const omni_json *c = omni_json_at(v, i);
-    if (!c || !c->has_key)
-        return NULL;
+    const omni_json *kid = omni_json_at(v, i);
     if (len)
-        *len = c->key_len;
-    return c->doc->strings.p + c->key;
+        *len = kid ? kid->key_len : 0;
+    return kid ? kid->key : NULL;
 }
 
 const omni_json *omni_json_get(const omni_json *obj, const char *key)
 {
-    size_t n = strlen(key);
-    if (obj->type != OMNI_JSON_OBJECT)
-        return NULL;
-    const omni_json *c = obj + 1;
-    for (size_t i = 0; i < obj->count; i++, c += c->span)
-        if (c->key_len == n && memcmp(c->doc->strings.p + c->key, key, n) == 0)
-            return c;
+    size_t lo = 0, hi = obj && obj->type == OMNI_JSON_OBJECT ? obj->n : 0, len = strlen(key);
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int c = compare_keys(key, len, obj->by_name[mid]->key, obj->by_name[mid]->key_len);
+        if (c == 0)
+            return obj->by_name[mid];
+        if (c < 0)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
     return NULL;
 }
 
 const char *omni_json_string(const omni_json *v, size_t *len)
 {
-    if (v->type != OMNI_JSON_STRING)
-        return NULL;
+    bool is = v && v->type == OMNI_JSON_STRING;
     if (len)
-        *len = v->len;
-    return v->doc->strings.p + v->text;
+        *len = is ? v->len : 0;
+    return is ? v->string : NULL;
 }
 
 int omni_json_number(const omni_json *v, double *out)
 {
-    if (v->type != OMNI_JSON_NUMBER)
+    if (!v || v->type != OMNI_JSON_NUMBER)
         return 0;
     *out = v->number;
     return 1;
@@ -427,69 +496,29 @@ int omni_json_number(const omni_json *v, double *out)
 
 int omni_json_bool(const omni_json *v, int *out)
 {
-    if (v->type != OMNI_JSON_BOOL)
+    if (!v || v->type != OMNI_JSON_BOOL)
         return 0;
-    *out = v->boolean;
+    *out = v->flag;
     return 1;
 }
 
 omni_status om_json_unquote(const char *s, size_t n, size_t *used, om_buf *out, omni_error *err)
 {
-    parser p = {s, n, 0, 0, NULL, err};
-    omni_status st = string(&p, out);
-    if (st == OMNI_OK)
-        *used = p.at;
-    return st;
-}
-
-omni_status om_json_check(const char *s, size_t n, omni_error *err)
-{
-    omni_json *root;
-    omni_status st = omni_json_parse(&root, s, n, err);
-    if (st == OMNI_OK)
-        omni_json_free(root);
-    return st;
-}
-
-/* ---- writing ---- */
-
-omni_status om_json_quote(om_buf *b, const char *s, size_t n)
-{
-    omni_status st = om_buf_add(b, "\"", 1);
-    for (size_t i = 0; i < n && st == OMNI_OK;) {
-        size_t from = i;
-        while (i < n && s[i] != '"' && s[i] != '\\' && (unsigned char)s[i] >= 32 && s[i] != 127) {
-            int k = om_utf8_next(s + i, n - i, NULL);
-            if (k <= 0)
-                break;
-            i += (size_t)k;
-        }
-        if (i > from)
-            st = om_buf_add(b, s + from, i - from);
-        if (i >= n || st != OMNI_OK)
-            break;
-        unsigned char c = (unsigned char)s[i++];
-        if (c == '\n')
-            st = om_buf_add(b, "\\n", 2);
-        else if (c == '\t')
-            st = om_buf_add(b, "\\t", 2);
-        else if (c == '"' || c == '\\')
-            st = om_buf_add(b, c == '"' ? "\\\"" : "\\\\", 2);
-        else if (c < 128)
-            st = om_buf_addf(b, "\\u%04x", c);
-        else
-            st = om_buf_add(b, "\xEF\xBF\xBD", 3);
-    }
-    return st == OMNI_OK ? om_buf_add(b, "\"", 1) : st;
-}
-
-omni_status omni_json_quote(const char *text, size_t len, char **buf, size_t *n, size_t *cap)
-{
-    om_buf b = {*buf, *n, *cap};
-    omni_status st = om_json_quote(&b, text, len);
-    *buf = b.p;
-    *cap = b.cap;
-    if (st == OMNI_OK)
-        *n = b.n;
+    parser p = {.s = s, .n = n, .err = err};
+    size_t len = 0, had = out->n, cap;
+    omni_status st = string(&p, NULL, &len);
+    if (st != OMNI_OK)
+        return st;
+    void *grown = out->p;
+    if (!om_add(had, len, &cap) || !om_add(cap, 1, &cap))
+        return om_fail_memory(err, SIZE_MAX, "a string");
+    if ((st = om_grow(&grown, &out->cap, cap, 1, err)) != OMNI_OK)
+        return st;
+    out->p = grown;
+    *used = p.i;
+    p.i = 0;
+    st = string(&p, out->p + had, &len);
+    out->n = had + len;
+    out->p[out->n] = '\0';
     return st;
 }
