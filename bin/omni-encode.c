@@ -222,22 +222,34 @@ static omni_status encode_text(encoder *e, cli_in *in, omni_error *err)
 
 /* ---- streams in ---- */
 
+typedef struct passage {
+    encoder *e;
+    cli_in *in;
+} passage;
+
+/* Hands on what was made before waiting for more, and so not after each record of a large file. */
+static ptrdiff_t flush_and_read(void *user, char *buf, size_t cap)
+{
+    const passage *p = user;
+    cli_out_flush(p->e->out);
+    return cli_in_read(p->in, buf, cap);
+}
+
 /* Passes all streams of the input on. Records are checked on the way, and unknown ones kept. */
 static omni_status pass_on(encoder *e, cli_in *in, omni_error *err)
 {
     omni_reader *reader = NULL;
     omni_record rec;
+    passage p = {e, in};
     int got = 1;
     omni_status s = end(e, err); /* text operands before this one are a stream of their own */
     if (s == OMNI_OK)
-        s = omni_reader_new(&reader, cli_in_name(in), cli_in_read, in, err);
+        s = omni_reader_new(&reader, cli_in_name(in), flush_and_read, &p, err);
     while (s == OMNI_OK && got) {
         s = omni_reader_next(reader, &rec, &got, err);
         if (s != OMNI_OK || !got)
             break;
         s = put_record(e, &rec, err);
-        if (s == OMNI_OK)
-            s = flush(e, err);
         e->any = true;
         e->begun = rec.kind != OMNI_RECORD_END;
     }

@@ -227,7 +227,8 @@ static omni_status read_set(const search *s, const char *manifest, char **path, 
     return OMNI_OK;
 }
 
-static void report_missing(const search *s, const char *name)
+/* set: what was wrong with a model set, "" = there was none */
+static void report_missing(const search *s, const char *name, const char *set)
 {
     char list[512] = "";
     size_t n = 0, n_files = 0;
@@ -240,6 +241,8 @@ static void report_missing(const search *s, const char *name)
     cli_error("model '%.200s' not found", name);
     for (size_t i = 0; i < s->n_dirs; i++)
         cli_error(n_files > 1 ? "  tried %s/{%s}" : "  tried %s/%s", s->dirs[i], list);
+    if (*set && !s->from_table) /* else it is a model that was not fetched yet */
+        cli_error("  found %s", set);
     if (is_file(name))
         cli_error("  for the file in this folder: -m ./%.200s", name);
     else if (s->from_table && s->share)
@@ -250,19 +253,26 @@ static void report_missing(const search *s, const char *name)
         cli_error("  give a GGUF file with -m FILE, or set OMNI_MODEL_PATH");
 }
 
+/* The first file that is there, or the file of the first model set whose file is there. */
 static omni_status find_name(search *s, const char *name, char **path, omni_error *err)
 {
+    omni_error set = {{0}}; /* what was wrong with a model set of that name */
     for (size_t d = 0; d < s->n_dirs; d++) {
         for (size_t i = 0; i < CLI_COUNT_OF(s->files) && s->files[i]; i++) {
             char *p = format("%s/%s", s->dirs[d], s->files[i]);
-            if (p && is_file(p)) {
+            bool here = p && is_file(p);
+            if (here && !ends_in(p, ".omni")) {
                 *path = p;
+                return OMNI_OK;
+            }
+            if (here && read_set(s, p, path, &set) == OMNI_OK) {
+                free(p);
                 return OMNI_OK;
             }
             free(p);
         }
     }
-    report_missing(s, name);
+    report_missing(s, name, set.text);
     return cli_set_error(err, OMNI_E_INPUT, "%s", "");
 }
 
@@ -273,20 +283,14 @@ omni_status cli_model_find(const char *name, char **path, omni_error *err)
     omni_status st = OMNI_OK;
     if (!name)
         name = CLI_DEFAULT_MODEL;
-    bool slash = strchr(name, '/') != NULL;
+    bool file = strchr(name, '/') || ((ends_in(name, ".gguf") || ends_in(name, ".omni")) && is_file(name));
     search_init(&s, name);
-    if (slash || ((ends_in(name, ".gguf") || ends_in(name, ".omni")) && is_file(name)))
-        found = strdup(name); /* a file; when it is missing, opening it says so */
-    else
+    if (!file)
         st = find_name(&s, name, &found, err);
-    if (st == OMNI_OK && !found)
+    else if (ends_in(name, ".omni"))
+        st = read_set(&s, name, &found, err);
+    else if (!(found = strdup(name))) /* when it is missing, opening it says so */
         st = cli_set_error(err, OMNI_E_MEMORY, "out of memory for a file name");
-    if (st == OMNI_OK && ends_in(found, ".omni")) {
-        char *manifest = found;
-        found = NULL;
-        st = read_set(&s, manifest, &found, err);
-        free(manifest);
-    }
     search_release(&s);
     if (st == OMNI_OK) {
         cli_verbose(1, "model %s", found);

@@ -99,6 +99,8 @@ if [ -f "$TINY_MODEL" ]; then
     t_run "$p" -m models/bad.omni --ids a.txt
     t_err_like "omni-encode: models/bad.omni: expected a line 'text = FILE', found none" 'a model set without text'
     printf 'text = nosuch.gguf\n' >models/bad.omni
+    t_run env OMNI_MODEL_PATH="$PWD/models" "$p" -m bad --ids a.txt
+    t_ok 'a model set with a missing file, by name' grep -q 'found .*bad.omni: text = nosuch.gguf: no such file' err
     t_run "$p" -m models/bad.omni --ids a.txt
     t_err_like 'omni-encode: models/bad.omni: text = nosuch.gguf: no such file*' 'a model set with a missing file'
 else
