@@ -104,10 +104,10 @@ typedef struct level {
 
 static void find_levels(level out[OM_KERN_N_LEVELS])
 {
-    const om_kern *avx2 = NULL, *avx512 = NULL, *neon = NULL;
+    const om_kern *avx2 = NULL, *const avx512 = NULL, *const neon = NULL;
 #if defined(__x86_64__)
     int f = x86_features();
-    (void)f;
+    avx2 = f & CAN_AVX2 ? &om_kern_avx2 : NULL;
 #elif defined(__aarch64__)
 #endif
     out[0] = (level){"generic", 0, &om_kern_generic};

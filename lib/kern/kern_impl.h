@@ -40,10 +40,19 @@ typedef struct blk_q6_k {
 #define OM_BLAS_ROWS 64   /* rows of a dequantised panel handed to OpenBLAS */
 #define OM_BLAS_TOKENS 32 /* fewer tokens than this never go to OpenBLAS */
 
+/* What a product needs of a token's block besides q and d: zero * sum of q for the formats with a zero (a value every
+ * 32 columns, Q6_K: 16), d * sum of q for those with a minimum, nothing for Q8_0. */
+typedef union om_aux {
+    int32_t i;
+    float f;
+} om_aux;
+
 /* ---- tables of the levels ---- */
 extern const om_kern om_kern_generic;
 #if defined(__x86_64__)
 extern const om_kern om_kern_avx2, om_kern_avx512;
+/* om_fill_aux with AVX2, for both x86 levels. */
+void om_fill_aux_avx2(om_type type, const om_q8 *x, size_t t, size_t cols, om_aux *out);
 #elif defined(__aarch64__)
 extern const om_kern om_kern_neon, om_kern_neon_dotprod;
 #endif
@@ -195,6 +204,39 @@ static inline int8_t q8_round(float v)
     v = v > -127.0f ? v : -127.0f;
     v = v < 127.0f ? v : 127.0f;
     return (int8_t)(int32_t)(bits_of_f(v + EXP_MAGIC) - bits_of_f(EXP_MAGIC));
+}
+
+static inline bool has_min(om_type t)
+{
+    return t == OM_Q4_1 || t == OM_Q5_1 || t == OM_Q4_K || t == OM_Q5_K;
+}
+static inline int zero_of(om_type t)
+{
+    return t == OM_Q4_0 ? 8 : t == OM_Q5_0 ? 16 : t == OM_Q6_K ? 32 : 0;
+}
+/* Bytes of a block of a quantised format; a constant where the type is one. */
+static inline size_t blk_bytes(om_type t)
+{
+    switch (t) {
+    case OM_Q8_0:
+        return sizeof(blk_q8_0);
+    case OM_Q4_0:
+        return sizeof(blk_q4_0);
+    case OM_Q4_1:
+        return sizeof(blk_q4_1);
+    case OM_Q5_0:
+        return sizeof(blk_q5_0);
+    case OM_Q5_1:
+        return sizeof(blk_q5_1);
+    case OM_Q4_K:
+        return sizeof(blk_q4_k);
+    case OM_Q5_K:
+        return sizeof(blk_q5_k);
+    case OM_Q6_K:
+        return sizeof(blk_q6_k);
+    default:
+        return 0;
+    }
 }
 
 static inline const uint8_t *mat_row(const om_mat *w, size_t r)
