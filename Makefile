@@ -129,13 +129,94 @@ endif
 $(INJECT): $(BUILD)/%.so: $(BUILD)/%.o
 	$(CC) -shared -o $@ $< -ldl
 
-check: $(UNIT_BIN)
-	prove $(UNIT_BIN)
+# ---- tests: all print TAP, tests/run.sh runs them and counts -------------------------------------------------------
+tests: $(LIB) $(SHLIB) $(PROG_BIN) links $(UNIT_BIN) $(FUZZ_BIN) $(INJECT)
+CLI_TESTS := $(sort $(wildcard tests/cli/*.sh))
+CHECK     := $(UNIT_BIN) $(FUZZ_BIN) $(CLI_TESTS) tests/install.sh tests/lint/abi.sh
+# tests that need the real model say so by its variable; they skip when it is not there
+BIG_SRC   := $(shell grep -l -e OMNI_TEST_MODEL -e test_big_model tests/unit/*.c tests/golden/*.c tests/cli/*.sh 2>/dev/null)
+BIG       := $(patsubst %.c,$(BUILD)/%,$(BIG_SRC))
+# what runs under the sanitizers: what they cannot change (drift, pages, installing) is left out
+SAN_CLI   := $(filter-out $(wildcard tests/cli/completions*.sh tests/cli/man-*.sh tests/cli/fetch.sh tests/cli/inject.sh),$(CLI_TESTS))
+SAN       := $(UNIT_BIN) $(FUZZ_BIN) $(SAN_CLI)
+SUB       := +$(MAKE) --no-print-directory
+RUN        = VARIANT=$(VARIANT) tests/run.sh
+
+start: ## from an empty Debian to an answer: install what is missing, build, fetch the model, ask it
+	@share/start.sh
+check: ## build and run all tests; those of the real model when it is there
+	@share/need.sh --stop build check
+	$(SUB) $(JOBS) tests
+	@$(RUN) $(CHECK)
+check-big: ## run the tests of the real model, which must be there
+	@share/omni/fetch >/dev/null
+	$(SUB) $(JOBS) tests
+	@LIMIT=1200 $(RUN) $(BIG)
+asan: ## tests with the address and undefined behaviour sanitizers
+	$(SUB) $(JOBS) VARIANT=asan check-san
+tsan: ## tests with the thread sanitizer
+	$(SUB) $(JOBS) VARIANT=tsan check-san
+check-san: tests
+	@export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1; \
+	  VARIANT=$(VARIANT) LIMIT=1200 $(if $(filter tsan,$(VARIANT)),setarch -R) tests/run.sh $(SAN)
+valgrind: ## tests under valgrind (slow)
+	$(SUB) $(JOBS) VARIANT=valgrind tests
+	@VARIANT=valgrind tests/valgrind.sh $(SAN:$(BUILD)/%=build/valgrind/%)
+lint: ## formatting, static analysis, layers, banned functions, man pages, scripts
+	@share/need.sh --warn lint
+	$(SUB) $(JOBS) tests
+	@LIMIT=600 $(RUN) $(sort $(wildcard tests/lint/*.sh)) $(wildcard tests/cli/man-options.sh tests/cli/completions-drift.sh)
+fuzz: ## fuzz one target: make fuzz FUZZ=gguf TIME=600
+	$(SUB) $(JOBS) VARIANT=fuzz build/fuzz/tests/fuzz/fuzz_$(FUZZ)
+	@mkdir -p build/fuzz/found/$(FUZZ)
+	build/fuzz/tests/fuzz/fuzz_$(FUZZ) -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	  -artifact_prefix=build/fuzz/found/$(FUZZ)- build/fuzz/found/$(FUZZ) $(wildcard tests/fuzz/corpus/$(FUZZ))
+cov: ## lines covered by the tests, by file
+	$(SUB) $(JOBS) VARIANT=cov tests
+	@find build/cov -name '*.gcda' -delete
+	-@VARIANT=cov tests/run.sh $(SAN:$(BUILD)/%=build/cov/%)
+	@lcov -q -c -d build/cov -o build/cov/all.info && \
+	  lcov -q -e build/cov/all.info '$(CURDIR)/lib/*' '$(CURDIR)/bin/*' -o build/cov/omni.info && lcov -l build/cov/omni.info
+bench: all $(BENCH_BIN) ## speed as CSV; PEER=llama-bench measures that program too, in turns
+	@BUILD=$(BUILD) PEER="$(PEER)" sh tests/bench/run.sh
+
+# ---- install: one list "source:place:mode" for install and uninstall -----------------------------------------------
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR    ?= $(PREFIX)/share
+MANDIR     ?= $(DATADIR)/man
+FILES = $(foreach p,$(PROGS),$(BUILD)/bin/$(p):$(BINDIR)/$(p):755) \
+  $(LIB):$(LIBDIR)/libomni.a:644 $(SHLIB):$(LIBDIR)/$(SONAME):644 lib/omni.h:$(INCLUDEDIR)/omni.h:644 \
+  $(BUILD)/omni.pc:$(LIBDIR)/pkgconfig/omni.pc:644 \
+  $(foreach s,1 3 5 7,$(foreach f,$(wildcard man/*.$(s)),$(f):$(MANDIR)/man$(s)/$(notdir $(f)):644)) \
+  $(foreach f,$(wildcard completions/bash/*),$(f):$(DATADIR)/bash-completion/completions/$(notdir $(f)):644) \
+  $(foreach f,$(wildcard completions/zsh/*),$(f):$(DATADIR)/zsh/site-functions/$(notdir $(f)):644) \
+  $(foreach f,$(wildcard completions/fish/*),$(f):$(DATADIR)/fish/vendor_completions.d/$(notdir $(f)):644) \
+  share/omni/fetch:$(DATADIR)/omni/fetch:755 \
+  $(foreach f,$(filter-out share/omni/fetch,$(shell find share/omni -type f)),$(f):$(DATADIR)/omni/$(f:share/omni/%=%):644)
+$(BUILD)/omni.pc: share/pkgconfig/omni.pc.in lib/omni.h FORCE
+	@sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+	  -e 's|@LIBS@|$(strip $(OM_LDLIBS) $(OM_LDFLAGS))|' $< > $@
+
+install: all $(BUILD)/omni.pc ## install under PREFIX (/usr/local), staged in DESTDIR
+	@set -e; for f in $(FILES); do src=$${f%%:*} to=$${f#*:}; mode=$${to##*:} to="$(DESTDIR)$${to%:*}"; \
+	  $(INSTALL) -d "$${to%/*}"; $(INSTALL) -m $$mode $$src "$$to"; done
+	@ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libomni.so"
+	@echo "installed in $(DESTDIR)$(PREFIX); model: $(DATADIR)/omni/fetch"
+uninstall: ## remove what install put there
+	@for f in $(FILES); do to=$${f#*:}; rm -f "$(DESTDIR)$${to%:*}"; done
+	@rm -f "$(DESTDIR)$(LIBDIR)/libomni.so"; ! [ -d "$(DESTDIR)$(DATADIR)/omni" ] || \
+	  find "$(DESTDIR)$(DATADIR)/omni" -depth -type d -exec rmdir {} + 2>/dev/null || true
+dist: ## build/omni-VERSION.tar.gz of the last commit
+	@mkdir -p build
+	git archive --prefix=omni-$(VERSION)/ HEAD | gzip -9n > build/omni-$(VERSION).tar.gz
 clean: ## remove build/ and the links in bin/
 	rm -rf build $(PROGS:%=bin/%)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 FORCE:
-.PHONY: all links check clean help FORCE
+.PHONY: all links tests start check check-big asan tsan check-san valgrind lint fuzz cov bench install uninstall dist \
+  clean help FORCE
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(BIN_OBJ:.o=.d) $(TEST_OBJ:.o=.d)
