@@ -48,12 +48,19 @@ static bool lay_out(om_seq *s, const om_model *m, size_t n_ctx, size_t n_batch, 
     return a.ok;
 }
 
+/* Float activations deserve keys and values of more than 11 bits. */
+static om_kv kv_shape(const om_model *m, size_t n_ctx)
+{
+    return (om_kv){.n_layer = m->h.n_layer, .n_head_kv = m->h.n_head_kv, .head_dim = m->h.head_dim, .n_ctx = n_ctx,
+                   .n_planes = m->nn.float_act ? 2 : 1};
+}
+
 bool om_seq_bytes(const om_model *m, size_t n_ctx, size_t n_batch, size_t *bytes)
 {
     om_seq probe;
     size_t arena, kv;
-    return lay_out(&probe, m, n_ctx, n_batch, NULL, &arena) &&
-           om_kv_bytes(m->h.n_layer, m->h.n_head_kv, m->h.head_dim, n_ctx, &kv) && om_add(arena, kv, bytes) &&
+    om_kv shape = kv_shape(m, n_ctx);
+    return lay_out(&probe, m, n_ctx, n_batch, NULL, &arena) && om_kv_bytes(&shape, &kv) && om_add(arena, kv, bytes) &&
            om_add(*bytes, sizeof(om_seq), bytes);
 }
 
@@ -71,8 +78,9 @@ omni_status om_seq_new(om_seq **out, om_model *m, size_t n_ctx, size_t n_batch, 
         if (!s->arena)
             st = om_fail_memory(err, bytes, "work space of a sequence");
     }
+    om_kv shape = kv_shape(m, n_ctx);
     if (st == OMNI_OK)
-        st = om_kv_init(&s->kv, m->h.n_layer, m->h.n_head_kv, m->h.head_dim, n_ctx, err);
+        st = om_kv_init(&s->kv, &shape, err);
     if (st != OMNI_OK) {
         om_seq_free(s);
         return st;
@@ -190,7 +198,7 @@ omni_status om_seq_shift(om_seq *s, size_t keep, size_t drop, omni_error *err)
     if (drop == 0)
         return OMNI_OK;
     for (size_t i = 0; i < s->m->h.n_layer; i++)
-        om_kv_shift(&s->kv, &s->m->nn, i, s->m->layer[i].local ? &s->m->rope_local : &s->m->rope, from, s->n, drop);
+        om_kv_shift(&s->kv, s->m->nn.kern, i, s->m->layer[i].local ? &s->m->rope_local : &s->m->rope, from, s->n, drop);
     memmove(s->tokens + keep, s->tokens + from, (s->n - from) * sizeof *s->tokens);
     s->n -= drop;
     return OMNI_OK; /* the logits are still those of the last token */

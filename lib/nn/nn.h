@@ -55,17 +55,18 @@ void om_rope_at(const om_rope *r, int64_t pos, float *cosv, float *sinv);
 /* ---- KV cache of one sequence: f16, head-major, blocks of OM_KV_BLOCK positions ---- */
 typedef struct om_kv {
     size_t n_layer, n_head_kv, head_dim, n_ctx; /* n_ctx rounded up to whole blocks */
-    uint16_t *k; /* [layer][head][block][head_dim][16] */
-    uint16_t *v; /* [layer][head][block][16][head_dim] */
+    size_t n_planes; /* 1: f16; 2: the second plane holds what rounding took from the first, 22 bits together */
+    uint16_t *k[2];  /* [plane] -> [layer][head][block][head_dim][16] */
+    uint16_t *v[2];  /* [plane] -> [layer][head][block][16][head_dim] */
 } om_kv;
-/* Bytes of a cache; false when that does not fit size_t. */
-bool om_kv_bytes(size_t n_layer, size_t n_head_kv, size_t head_dim, size_t n_ctx, size_t *bytes);
-omni_status om_kv_init(om_kv *kv, size_t n_layer, size_t n_head_kv, size_t head_dim, size_t n_ctx, omni_error *err);
+/* The shape: n_layer .. n_planes; the rest is filled by om_kv_init. Bytes of a cache; false when that does not fit size_t. */
+bool om_kv_bytes(const om_kv *shape, size_t *bytes);
+omni_status om_kv_init(om_kv *kv, const om_kv *shape, omni_error *err);
 void om_kv_release(om_kv *kv);
 /* Stores k and v [n_head_kv][head_dim] of one position. */
 void om_kv_put(const om_kv *kv, const om_kern *kern, size_t layer, size_t pos, const float *k, const float *v);
 /* Moves positions from..end-1 of a layer down by `by`, turning the keys back by as much. */
-void om_kv_shift(const om_kv *kv, const om_nn *nn, size_t layer, const om_rope *rope, size_t from, size_t end, size_t by);
+void om_kv_shift(const om_kv *kv, const om_kern *kern, size_t layer, const om_rope *rope, size_t from, size_t end, size_t by);
 
 /* ---- attention ---- */
 typedef struct om_attn {

@@ -23,7 +23,7 @@ typedef struct attn_job {
 /* A worker's buffers for up to `rows` queries. */
 typedef struct attn_buf {
     float *q;  /* [rows][head_dim], scaled */
-    float *s;  /* [rows][CHUNK] */
+    float *s, *s2; /* [rows][CHUNK]; s2: of the second plane */
     float *oc; /* [rows][head_dim] of one chunk */
     float *o;  /* [rows][head_dim] merged */
     float *m, *l, *mc, *lc; /* [rows] */
@@ -31,7 +31,7 @@ typedef struct attn_buf {
 
 static size_t attn_floats(size_t rows, size_t head_dim)
 {
-    return rows * (3 * head_dim + CHUNK + 4);
+    return rows * (3 * head_dim + 2 * CHUNK + 4);
 }
 
 static attn_buf place(char *scratch, size_t rows, size_t head_dim)
@@ -40,7 +40,8 @@ static attn_buf place(char *scratch, size_t rows, size_t head_dim)
     attn_buf b;
     b.q = f;
     b.s = b.q + rows * head_dim;
-    b.oc = b.s + rows * CHUNK;
+    b.s2 = b.s + rows * CHUNK;
+    b.oc = b.s2 + rows * CHUNK;
     b.o = b.oc + rows * head_dim;
     b.m = b.o + rows * head_dim;
     b.l = b.m + rows;
@@ -90,6 +91,14 @@ static void mask_row(const om_attn *a, size_t pos, size_t c0, float *s, size_t n
         s[i] = -INFINITY;
 }
 
+/* s[rows][CHUNK] of the first blocks of a chunk, k being the chunk's keys in one plane. */
+static void scores(const attn_job *j, const attn_buf *b, size_t rows, const uint16_t *k, size_t blocks, float *s)
+{
+    size_t hd = j->a->kv->head_dim;
+    for (size_t i = 0; i < blocks; i++)
+        j->nn->kern->attn_scores(b->q, hd, rows, k + i * OM_KV_BLOCK * hd, hd, s + i * OM_KV_BLOCK, CHUNK);
+}
+
 /* One chunk for n tokens from t0 of kv head h: b->mc, b->lc, b->oc. */
 static void run_chunk(const attn_job *j, size_t h, size_t t0, size_t n, size_t chunk, const attn_buf *b)
 {
@@ -100,8 +109,12 @@ static void run_chunk(const attn_job *j, size_t h, size_t t0, size_t n, size_t c
     size_t c0 = chunk * CHUNK, end = j->pos0 + t0 + n; /* first position nobody here sees */
     size_t blocks = ((end - c0 < CHUNK ? end - c0 : CHUNK) + OM_KV_BLOCK - 1) / OM_KV_BLOCK;
     size_t at = ((a->layer * kv->n_head_kv + h) * kv->n_ctx + c0) * hd;
-    for (size_t i = 0; i < blocks; i++)
-        kern->attn_scores(b->q, hd, rows, kv->k + at + i * OM_KV_BLOCK * hd, hd, b->s + i * OM_KV_BLOCK, CHUNK);
+    scores(j, b, rows, kv->k[0] + at, blocks, b->s);
+    if (kv->n_planes == 2) {
+        scores(j, b, rows, kv->k[1] + at, blocks, b->s2);
+        for (size_t r = 0; r < rows; r++)
+            kern->add(b->s + r * CHUNK, b->s2 + r * CHUNK, blocks * OM_KV_BLOCK);
+    }
     for (size_t r = 0; r < rows; r++) {
         float *s = b->s + r * CHUNK;
         mask_row(a, j->pos0 + t0 + r / group, c0, s, blocks * OM_KV_BLOCK);
@@ -114,8 +127,9 @@ static void run_chunk(const attn_job *j, size_t h, size_t t0, size_t n, size_t c
         }
     }
     memset(b->oc, 0, rows * hd * sizeof *b->oc);
-    for (size_t i = 0; i < blocks; i++)
-        kern->attn_values(b->s + i * OM_KV_BLOCK, CHUNK, rows, kv->v + at + i * OM_KV_BLOCK * hd, hd, b->oc, hd);
+    for (size_t p = 0; p < kv->n_planes; p++)
+        for (size_t i = 0; i < blocks; i++)
+            kern->attn_values(b->s + i * OM_KV_BLOCK, CHUNK, rows, kv->v[p] + at + i * OM_KV_BLOCK * hd, hd, b->oc, hd);
 }
 
 /* (m, l, o) += (mc, lc, oc), rescaled to the larger maximum. */
