@@ -13,6 +13,7 @@
 t_top=$PWD
 [ -f "$t_top/lib/omni.h" ] || { echo 'Bail out! run tests from the root of the repository'; exit 1; }
 OMNI_BIN=${OMNI_BIN:-$t_top/build/${VARIANT:-release}/bin}
+# shellcheck disable=SC2034  # for the tests
 OMNI_RUN=$OMNI_BIN/omni-run
 OMNI_ENCODE=$OMNI_BIN/omni-encode
 # shellcheck disable=SC2034  # for the tests

@@ -41,21 +41,32 @@ static void write_stderr(const char *p, size_t n)
     }
 }
 
+static char *put_hex(char *o, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    memcpy(o, "\\x", 2);
+    o[2] = hex[c >> 4];
+    o[3] = hex[c & 15];
+    return o + 4;
+}
+
 /* Copies text with control characters spelled out, so that a file name cannot drive the terminal or fake a line.
- * C1 controls, two bytes in UTF-8, count too. out needs 4 bytes for each of text and one more. */
+ * C1 controls, two bytes in UTF-8, count too. out needs 4 bytes for each of text. */
 static size_t make_visible(const char *text, char *out)
 {
     char *o = out;
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
         bool c1 = p[0] == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F;
-        if (*p >= 0x20 && *p != 0x7F && !c1)
+        if (*p == '\n') {
+            *o++ = '\\';
+            *o++ = 'n';
+        } else if (*p < 0x20 || *p == 0x7F || c1) {
+            o = put_hex(o, *p);
+            if (c1)
+                o = put_hex(o, *++p);
+        } else {
             *o++ = (char)*p;
-        else if (*p == '\n')
-            o += sprintf(o, "\\n");
-        else
-            o += sprintf(o, "\\x%02x", *p);
-        if (c1)
-            o += sprintf(o, "\\x%02x", *++p);
+        }
     }
     return (size_t)(o - out);
 }

@@ -261,7 +261,6 @@ static void parser_init(parser *ps, const cli_program *p)
 {
     char *s = ps->shorts;
     size_t n = p->n_opts < CLI_OPT_MAX ? p->n_opts : CLI_OPT_MAX;
-    ps->p = p;
     *s++ = ':';
     for (size_t i = 0; i < n; i++) {
         const cli_opt *o = &p->opts[i];
@@ -365,7 +364,7 @@ static bool scan_json(int argc, char **argv)
 
 int cli_begin(const cli_program *p, void *opts, int argc, char **argv, cli_args *args)
 {
-    parser ps;
+    parser ps = {.p = p};
     int c, rc;
     cli_common *common = (cli_common *)(void *)((char *)opts + p->common_at);
 
