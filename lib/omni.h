@@ -23,6 +23,7 @@
  *     omni_tokens_release(&ids);
  *     omni_sampler_free(sp); omni_session_free(s); omni_model_close(m);
  *
+ * Where a call takes parameters (const omni_x_params *), NULL means the defaults.
  * Every call that can fail returns omni_status and, when err is not NULL, fills err->text with
  * one line: what, where, expected, found. On failure output parameters are unchanged unless
  * said otherwise. Strings are UTF-8; a (pointer, length) pair need not end in NUL.

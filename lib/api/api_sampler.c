@@ -54,6 +54,9 @@ static omni_status copy_bias(omni_sampler *s, omni_error *err)
 
 omni_status omni_sampler_new(omni_sampler **out, const omni_model *m, const omni_sample_params *p, omni_error *err)
 {
+    omni_sample_params def = omni_sample_params_default();
+    if (!p)
+        p = &def;
     omni_model_info info;
     omni_model_get_info(m, &info);
     omni_status st = check(p, info.n_vocab, err);
