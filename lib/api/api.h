@@ -34,4 +34,7 @@ static inline const om_tok *om_model_tok(const omni_model *m)
     return m->tok;
 }
 
+/* Name of the built-in template that fits a vocabulary's control tokens, NULL when none does. */
+const char *om_chat_guess(const om_tok *t);
+
 #endif

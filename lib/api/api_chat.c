@@ -33,15 +33,30 @@ static omni_status no_template(const omni_model *m, const char *tmpl, omni_error
     return s;
 }
 
+/* A model without a template is still known by the control tokens it was trained with. */
+const char *om_chat_guess(const om_tok *t)
+{
+    static const struct {
+        const char *token, *name;
+    } table[] = {
+        {"<|im_start|>", "chatml"},         {"<start_of_turn>", "gemma"}, {"<|start_header_id|>", "llama3"},
+        {"<|assistant|>", "zephyr"}, {"[INST]", "mistral"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        int32_t id = om_tok_find(t, table[i].token, strlen(table[i].token));
+        if (id >= 0 && (om_tok_is_control(t, id) || om_tok_is_end(t, id)))
+            return table[i].name;
+    }
+    return NULL;
+}
+
 static omni_status pick_template(const omni_model *m, const char *tmpl, om_str *source, omni_error *err)
 {
-    const char *builtin = tmpl ? om_chat_builtin_source(tmpl) : NULL;
-    if (!tmpl) {
-        if (!om_gguf_has(om_model_gguf(m), "tokenizer.chat_template"))
-            return no_template(m, tmpl, err);
+    if (!tmpl && om_gguf_has(om_model_gguf(m), "tokenizer.chat_template"))
         return om_gguf_get_str(om_model_gguf(m), "tokenizer.chat_template", source, err);
-    }
-    if (!builtin && !strstr(tmpl, "{%") && !strstr(tmpl, "{{"))
+    const char *name = tmpl ? tmpl : om_chat_guess(om_model_tok(m));
+    const char *builtin = name ? om_chat_builtin_source(name) : NULL;
+    if (!builtin && (!tmpl || (!strstr(tmpl, "{%") && !strstr(tmpl, "{{"))))
         return no_template(m, tmpl, err);
     source->p = builtin ? builtin : tmpl;
     source->n = strlen(source->p);

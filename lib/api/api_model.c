@@ -81,6 +81,20 @@ static omni_status describe_quantisation(omni_model *m)
     return st;
 }
 
+static const char *describe_template(const omni_model *m)
+{
+    static const char *const guessed[][2] = {{"chatml", "chatml (built in)"},   {"gemma", "gemma (built in)"},
+                                             {"llama3", "llama3 (built in)"},   {"zephyr", "zephyr (built in)"},
+                                             {"mistral", "mistral (built in)"}};
+    const char *name = om_chat_guess(m->tok);
+    if (om_gguf_has(m->gguf, "tokenizer.chat_template"))
+        return "from file (jinja)";
+    for (size_t i = 0; name && i < sizeof guessed / sizeof *guessed; i++)
+        if (strcmp(guessed[i][0], name) == 0)
+            return guessed[i][1];
+    return "none";
+}
+
 static omni_status fill_info(omni_model *m, const om_kern *kern, const om_hparams *h, omni_error *err)
 {
     omni_model_info *in = &m->info;
@@ -96,7 +110,7 @@ static omni_status fill_info(omni_model *m, const om_kern *kern, const om_hparam
     if (st != OMNI_OK)
         return om_fail_memory(err, 4096, "the model's card");
     in->tokenizer = om_tok_name(m->tok);
-    in->chat_template = om_gguf_has(m->gguf, "tokenizer.chat_template") ? "from file (jinja)" : "none";
+    in->chat_template = describe_template(m);
     in->isa = kern->name;
     in->file_bytes = om_gguf_file_size(m->gguf);
     in->vocab_hash = om_tok_hash(m->tok);
