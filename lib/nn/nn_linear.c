@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define ROW_UNIT 16
+#define BLAS_ROW_UNIT 64 /* OpenBLAS may round the rows of an odd-sized panel otherwise: panels must not depend on threads */
+#define BLAS_TOKENS 32   /* from here on kern may hand float products to OpenBLAS */
 #define ACT_TILE_BYTES (192u * 1024) /* activations of one pass over a row group: they should stay in the L2 cache */
 
 typedef struct linear_job {
@@ -20,9 +22,16 @@ bool om_nn_wants_q8(const om_nn *nn, const om_mat *w)
     return !nn->float_act && om_type_get(w->type)->quantised;
 }
 
-static size_t row_units(const om_mat *w)
+/* Rows of a unit: it depends on the shape alone, never on the number of threads. */
+static size_t unit_rows(const om_nn *nn, const om_mat *w, size_t T)
 {
-    return (w->rows + ROW_UNIT - 1) / ROW_UNIT;
+    return !om_nn_wants_q8(nn, w) && T >= BLAS_TOKENS ? BLAS_ROW_UNIT : ROW_UNIT;
+}
+
+static size_t row_units(const linear_job *j, const om_mat *w)
+{
+    size_t unit = unit_rows(j->nn, w, j->T);
+    return (w->rows + unit - 1) / unit;
 }
 
 static om_q8 q8_from(const om_act *x, size_t t)
@@ -36,7 +45,7 @@ static void run_rows(const linear_job *j, const om_nn_out *o, size_t r0, size_t 
     const om_kern *kern = j->nn->kern;
     const om_act *x = j->x;
     bool q8 = om_nn_wants_q8(j->nn, o->w);
-    size_t tile = ACT_TILE_BYTES / (x->cols * (q8 ? 1 : sizeof(float)));
+    size_t tile = q8 ? ACT_TILE_BYTES / x->cols : j->T; /* OpenBLAS does its own tiling */
     if (tile < ROW_UNIT)
         tile = ROW_UNIT;
     for (size_t t = 0; t < j->T; t += tile) {
@@ -58,12 +67,12 @@ static void linear_piece(void *arg, size_t begin, size_t end, int worker)
     size_t base = 0;
     for (size_t i = 0; i < j->n_out && base < end; i++) {
         const om_mat *w = j->out[i].w;
-        size_t units = row_units(w);
+        size_t units = row_units(j, w), unit = unit_rows(j->nn, w, j->T);
         if (begin < base + units) {
             size_t u0 = begin > base ? begin - base : 0;
             size_t u1 = end - base < units ? end - base : units;
-            size_t r1 = u1 * ROW_UNIT < w->rows ? u1 * ROW_UNIT : w->rows;
-            run_rows(j, &j->out[i], u0 * ROW_UNIT, r1, scratch);
+            size_t r1 = u1 * unit < w->rows ? u1 * unit : w->rows;
+            run_rows(j, &j->out[i], u0 * unit, r1, scratch);
         }
         base += units;
     }
@@ -74,7 +83,7 @@ void om_nn_linear(const om_nn *nn, const om_nn_out *out, size_t n_out, const om_
     linear_job job = {nn, out, n_out, x, T};
     size_t units = 0;
     for (size_t i = 0; i < n_out; i++)
-        units += row_units(out[i].w);
+        units += row_units(&job, out[i].w);
     /* About four pieces a worker: few enough that claiming them costs nothing, enough that a worker that was preempted
      * leaves the rest to others. */
     size_t grain = units / ((size_t)om_pool_threads(nn->pool) * 4);

@@ -37,79 +37,107 @@ static void make_ids(int32_t *ids, size_t n, uint32_t n_vocab)
         ids[i] = (int32_t)(om_rng_u32(&r) % n_vocab);
 }
 
-/* A hash over the logits of every position, computed in calls of `cut` tokens and batches of `batch`; 0 = failure. */
-typedef struct logit_hash {
-    uint64_t h;
-    uint32_t n_vocab;
-    bool finite;
-} logit_hash;
+/* Logits [N_IDS][n_vocab] of every position, computed in calls of `cut` tokens and batches of `batch`; NULL = failure. */
+typedef struct all_logits {
+    float *p;
+    size_t n, n_vocab;
+} all_logits;
 static int add_logits(void *user, size_t i, const float *l)
 {
-    logit_hash *s = user;
+    all_logits *s = user;
     (void)i;
-    s->h = om_hash_fnv1a(s->h, l, s->n_vocab * sizeof *l);
-    for (uint32_t v = 0; v < s->n_vocab; v++)
-        s->finite = s->finite && isfinite(l[v]);
+    memcpy(s->p + s->n++ * s->n_vocab, l, s->n_vocab * sizeof *l);
     return 0;
 }
-static uint64_t run_hash(om_model *m, size_t cut, size_t batch)
+static float *run_logits(om_model *m, size_t cut, size_t batch)
 {
     int32_t ids[N_IDS];
     om_seq *s = NULL;
-    logit_hash sum = {OM_HASH_FNV1A_INIT, m->h.n_vocab, true};
+    all_logits all = {malloc(N_IDS * m->h.n_vocab * sizeof(float)), 0, m->h.n_vocab};
     make_ids(ids, N_IDS, m->h.n_vocab);
-    if (om_seq_new(&s, m, N_IDS, batch, NULL) != OMNI_OK)
-        return 0;
-    omni_status st = OMNI_OK;
+    omni_status st = all.p ? om_seq_new(&s, m, N_IDS, batch, NULL) : OMNI_E_MEMORY;
     for (size_t i = 0; i < N_IDS && st == OMNI_OK; i += cut)
-        st = om_seq_eval(s, ids + i, N_IDS - i < cut ? N_IDS - i : cut, add_logits, &sum, NULL);
+        st = om_seq_eval(s, ids + i, N_IDS - i < cut ? N_IDS - i : cut, add_logits, &all, NULL);
     om_seq_free(s);
-    return st == OMNI_OK && sum.finite ? sum.h : 0;
+    if (st != OMNI_OK) {
+        free(all.p);
+        return NULL;
+    }
+    return all.p;
 }
 
-static void test_equivalence(const char *path)
+/* Largest difference of the same logits computed another way, infinity when they are not finite. */
+static double difference(om_model *m, const float *want, size_t cut, size_t batch)
 {
+    float *got = run_logits(m, cut, batch);
+    double worst = got ? 0 : INFINITY;
+    for (size_t i = 0; got && i < N_IDS * m->h.n_vocab; i++) {
+        double d = fabs((double)got[i] - (double)want[i]);
+        worst = d >= 0 && d <= worst ? worst : d >= 0 ? d : INFINITY;
+    }
+    free(got);
+    return worst;
+}
+
+/* Quantised matrices: not a bit changes. Float matrices go through OpenBLAS from 32 tokens on, whose sums run in another
+ * order: cutting may change the last bits, but threads still may not. */
+static double cut_tolerance(const char *path, bool float_act)
+{
+    return om_blas_available() && (float_act || strstr(path, "llama3")) ? 1e-4 : 0;
+}
+
+static void test_cuts(om_model *m, const float *want, const char *name, double tolerance)
+{
+    ok(difference(m, want, 1, 1) <= tolerance, "%s: token by token = in one piece, within %g", name, tolerance);
+    ok(difference(m, want, 7, 64) <= tolerance, "%s: in calls of 7 = in one piece, within %g", name, tolerance);
+    ok(difference(m, want, N_IDS, 33) <= tolerance, "%s: in batches of 33 = in one piece, within %g", name, tolerance);
+}
+
+static void test_equivalence(const char *path, bool float_act)
+{
+    static const int threads[] = {2, 7};
     net n;
-    const char *name = strrchr(path, '/') + 1;
-    if (!ok(net_open(&n, path, 1, om_kern_get(NULL, NULL), false), "%s opens", name)) {
+    char name[128];
+    snprintf(name, sizeof name, "%s, %s activations", strrchr(path, '/') + 1, float_act ? "float" : "fast");
+    if (!ok(net_open(&n, path, 1, om_kern_get(NULL, NULL), float_act), "%s: opens", name)) {
         net_close(&n);
         return;
     }
-    uint64_t want = run_hash(n.m, N_IDS, N_IDS);
-    ok(want != 0, "%s: finite logits", name);
-    ok(run_hash(n.m, 1, 1) == want, "%s: token by token = in one piece, bit for bit", name);
-    ok(run_hash(n.m, 7, 64) == want, "%s: in calls of 7 = in one piece", name);
-    ok(run_hash(n.m, N_IDS, 33) == want, "%s: in batches of 33 = in one piece", name);
+    double tolerance = cut_tolerance(path, float_act);
+    float *want = run_logits(n.m, N_IDS, N_IDS), *single = run_logits(n.m, 1, 1);
+    if (ok(want && single && difference(n.m, want, N_IDS, N_IDS) == 0, "%s: the same twice, and finite", name))
+        test_cuts(n.m, want, name, tolerance);
     net_close(&n);
-    static const int threads[] = {2, 7};
-    for (size_t i = 0; i < 2; i++) {
-        if (ok(net_open(&n, path, threads[i], om_kern_get(NULL, NULL), false), "%s opens", name)) {
-            ok(run_hash(n.m, N_IDS, 128) == want, "%s: %d threads = 1 thread, prefill", name, threads[i]);
-            ok(run_hash(n.m, 1, 1) == want, "%s: %d threads = 1 thread, decoding", name, threads[i]);
+    for (size_t i = 0; want && single && i < 2; i++) {
+        if (ok(net_open(&n, path, threads[i], om_kern_get(NULL, NULL), float_act), "%s: opens", name)) {
+            ok(difference(n.m, want, N_IDS, N_IDS) == 0, "%s: %d threads = 1 thread bit for bit, prefill", name, threads[i]);
+            ok(difference(n.m, single, 1, 1) == 0, "%s: %d threads = 1 thread bit for bit, decoding", name, threads[i]);
         }
         net_close(&n);
     }
     const om_kern *kern;
-    for (size_t i = 0; (kern = om_kern_level(i)); i++) {
-        if (ok(net_open(&n, path, 1, kern, false), "%s opens", name))
-            ok(run_hash(n.m, 50, 50) == want, "%s: level %s = the best level, bit for bit", name, kern->name);
+    for (size_t i = 0; want && single && (kern = om_kern_level(i)); i++) {
+        if (ok(net_open(&n, path, 1, kern, float_act), "%s: opens", name))
+            ok(difference(n.m, single, 1, 1) == 0, "%s: level %s = the best level, bit for bit", name, kern->name);
         net_close(&n);
     }
-    if (ok(net_open(&n, path, 2, om_kern_get(NULL, NULL), true), "%s opens with float activations", name)) {
-        uint64_t f = run_hash(n.m, 8, 8);
-        ok(f != 0 && run_hash(n.m, 1, 1) == f, "%s: float activations: token by token = in calls of 8", name);
-    }
-    net_close(&n);
+    free(want);
+    free(single);
 }
 
 /* ---- sequences ---- */
 
-static bool same_logits(const om_seq *a, const om_seq *b, uint32_t n_vocab)
+static double logit_difference(const om_seq *a, const om_seq *b, uint32_t n_vocab)
 {
-    return om_seq_logits(a) && om_seq_logits(b) && memcmp(om_seq_logits(a), om_seq_logits(b), n_vocab * sizeof(float)) == 0;
+    double worst = 0;
+    if (!om_seq_logits(a) || !om_seq_logits(b))
+        return INFINITY;
+    for (uint32_t v = 0; v < n_vocab; v++)
+        worst = fmax(worst, fabs((double)om_seq_logits(a)[v] - (double)om_seq_logits(b)[v]));
+    return worst;
 }
 
-static void test_prefix(om_model *m)
+static void test_prefix(om_model *m, double tolerance)
 {
     int32_t ids[N_IDS];
     om_seq *a = NULL, *b = NULL;
@@ -121,7 +149,7 @@ static void test_prefix(om_model *m)
         ok(om_seq_n(a) == 90 && !om_seq_logits(a), "truncated: 90 tokens, no logits");
         good = good && om_seq_eval(a, ids + 120, 60, NULL, NULL, NULL) == OMNI_OK;
         good = good && om_seq_eval(b, ids, 90, NULL, NULL, NULL) == OMNI_OK && om_seq_eval(b, ids + 120, 60, NULL, NULL, NULL) == OMNI_OK;
-        ok(good && same_logits(a, b, m->h.n_vocab), "a reused prefix = a fresh one, bit for bit");
+        ok(good && logit_difference(a, b, m->h.n_vocab) <= tolerance, "a reused prefix = a fresh one, within %g", tolerance);
         is_int(om_seq_tokens(a)[95], ids[125], "the tokens are kept");
     }
     om_seq_free(a);
@@ -178,7 +206,7 @@ static void test_shift(om_model *m)
     memcpy(left, ids, KEEP * sizeof *ids);
     memcpy(left + KEEP, ids + KEEP + DROP, (ALL - KEEP - DROP) * sizeof *ids);
     bool good = om_seq_new(&a, m, ALL, 64, NULL) == OMNI_OK && om_seq_new(&b, m, ALL, 64, NULL) == OMNI_OK &&
-                om_seq_eval(a, ids, ALL, NULL, NULL, NULL) == OMNI_OK && om_seq_eval(b, left, ALL - KEEP - DROP, NULL, NULL, NULL) == OMNI_OK &&
+                om_seq_eval(a, ids, ALL, NULL, NULL, NULL) == OMNI_OK && om_seq_eval(b, left, ALL - DROP, NULL, NULL, NULL) == OMNI_OK &&
                 om_seq_shift(a, KEEP, DROP, NULL) == OMNI_OK;
     if (ok(good && om_seq_n(a) == om_seq_n(b) && memcmp(om_seq_tokens(a), om_seq_tokens(b), om_seq_n(b) * sizeof *ids) == 0,
            "a shift keeps the right tokens")) {
@@ -247,14 +275,16 @@ static void test_allocation(const char *path)
 
 int main(void)
 {
-    static const char *const files[] = {"tests/data/tiny-llama.gguf", "tests/data/tiny-llama3.gguf", "tests/data/tiny-qwen2.gguf",
+    static const char *const files[] = {"tests/data/tiny-llama.gguf", "tests/data/tiny-llama2.gguf", "tests/data/tiny-llama3.gguf", "tests/data/tiny-qwen2.gguf",
                                         "tests/data/tiny-qwen3.gguf", "tests/data/tiny-gemma3.gguf"};
     net n;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        test_equivalence(files[i]);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        test_equivalence(files[i], false);
+        test_equivalence(files[i], true);
+    }
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (net_open(&n, files[i], 2, om_kern_get(NULL, NULL), false)) {
-            test_prefix(n.m);
+            test_prefix(n.m, cut_tolerance(files[i], false));
             test_shift(n.m);
             test_errors(n.m);
         }
