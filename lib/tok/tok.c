@@ -16,6 +16,17 @@ size_t om_tok_slots(size_t n)
     return slots;
 }
 
+/* Written, not calloc'ed: the first probe of a fresh page would otherwise read it (one fault) before writing (another).
+ */
+void *om_tok_table(size_t n, size_t size)
+{
+    size_t bytes;
+    void *p = om_mul(n, size, &bytes) ? om_alloc(bytes) : NULL;
+    if (p)
+        memset(p, 0, bytes);
+    return p;
+}
+
 uint32_t om_tok_lookup_hashed(const om_tok *t, const char *p, size_t n, uint64_t h)
 {
     for (uint32_t i = (uint32_t)h & t->slot_mask; t->slot[i]; i = (i + 1) & t->slot_mask) {
@@ -31,7 +42,7 @@ uint32_t om_tok_lookup_hashed(const om_tok *t, const char *p, size_t n, uint64_t
 
 uint32_t om_tok_lookup(const om_tok *t, const char *p, size_t n)
 {
-    return om_tok_lookup_hashed(t, p, n, om_hash_bytes(p, n));
+    return om_tok_lookup_hashed(t, p, n, om_tok_hash_text(p, n));
 }
 
 static omni_status add_text(om_tok *t, uint32_t id, om_str s, uint64_t h, omni_error *err)
@@ -77,7 +88,7 @@ static omni_status read_texts(om_tok *t, omni_error *err)
                 return s;
             if (text[k].n > t->max_len)
                 t->max_len = (uint32_t)text[k].n;
-            hash[k] = om_hash_bytes(text[k].p, text[k].n);
+            hash[k] = om_tok_hash_text(text[k].p, text[k].n);
             __builtin_prefetch(&t->slot[(uint32_t)hash[k] & t->slot_mask], 1);
         }
         for (uint32_t k = 0; k < n; k++) {
@@ -398,7 +409,7 @@ static omni_status build(om_tok *t, const om_gguf *g, omni_error *err)
     t->slot_mask = (uint32_t)(slots - 1);
     t->off = om_alloc(t->n_vocab * sizeof *t->off);
     t->attr = om_alloc(t->n_vocab);
-    t->slot = om_alloc_zero(slots, sizeof *t->slot);
+    t->slot = om_tok_table(slots, sizeof *t->slot);
     if (!t->off || !t->attr || !t->slot)
         return om_fail_memory(err, slots * sizeof *t->slot, "the vocabulary");
     s = read_texts(t, err);

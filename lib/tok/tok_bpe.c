@@ -78,8 +78,8 @@ static omni_status parse_merge(const om_tok *t, om_str m, uint32_t rank, merge_t
                        m.n > 60 ? 60 : (int)m.n, m.p);
     size_t n = (size_t)(sp - m.p);
     *out = (merge_text){.all = m, .left = {m.p, n}, .right = {sp + 1, m.n - n - 1}};
-    out->left_hash = om_hash_bytes(out->left.p, out->left.n);
-    out->right_hash = om_hash_bytes(out->right.p, out->right.n);
+    out->left_hash = om_tok_hash_text(out->left.p, out->left.n);
+    out->right_hash = om_tok_hash_text(out->right.p, out->right.n);
     __builtin_prefetch(&t->slot[(uint32_t)out->left_hash & t->slot_mask]);
     __builtin_prefetch(&t->slot[(uint32_t)out->right_hash & t->slot_mask]);
     return OMNI_OK;
@@ -138,7 +138,7 @@ static omni_status read_merges(om_tok *t, const om_gguf *g, omni_error *err)
         return om_fail(err, OMNI_E_INPUT, "tokenizer.ggml.merges: %llu entries, at most %u are supported",
                        (unsigned long long)a.n, OM_TOK_MAX_VOCAB);
     size_t slots = om_tok_slots((size_t)a.n);
-    t->merge = om_alloc_zero(slots, sizeof *t->merge);
+    t->merge = om_tok_table(slots, sizeof *t->merge);
     if (!t->merge)
         return om_fail_memory(err, slots * sizeof *t->merge, "the table of merges");
     t->merge_mask = (uint32_t)(slots - 1);
