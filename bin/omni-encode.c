@@ -360,7 +360,7 @@ static omni_status one_operand(void *user, cli_in *in, omni_error *err)
 /* A role is one word of the stream's grammar. */
 static bool good_role(const char *s)
 {
-    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    static const char word[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:";
     size_t n = strspn(s, word);
     return n > 0 && n <= 64 && s[n] == '\0';
 }
@@ -369,7 +369,7 @@ static int check_options(const encode_opts *o, const cli_args *args)
 {
     omni_error err = {{0}};
     if (!good_role(o->role))
-        return cli_usage(&program, "--role: expected a word of up to 64 letters, digits, _ and -, found '%.100s'",
+        return cli_usage(&program, "--role: expected a word of 1..64 letters, digits and -_.:, found '%.100s'",
                          o->role);
     if (o->special && !o->ids)
         return cli_usage(&program, "--special needs --ids: in a stream, text is always plain text");

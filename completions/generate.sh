@@ -14,7 +14,7 @@ common='
 BEGIN { FS = "\t" }
 $1 == "program" { name = $2; fn = $2; gsub(/-/, "_", fn) }
 function words(s) { gsub(/\|/, " ", s); return s }
-function valued() { return $5 != "flag" && $5 != "help" }
+function valued() { return $5 != "flag" && $5 != "help" && $5 != "optional" } # a value that completes as the next word
 function squote(s) { gsub(/\047/, "\047\\\047\047", s); return "\047" s "\047" }
 '
 
@@ -68,6 +68,7 @@ zsh_awk='
 function desc(s) { gsub(/\[/, "\\[", s); gsub(/\]/, "\\]", s); gsub(/:/, "\\:", s); return s }
 $1 == "option" {
     if ($5 == "help") action = "::topic:(all)"
+    else if ($5 == "optional") action = "::" $4 ":"
     else if (!valued()) action = ""
     else if ($5 == "choice") action = ":" $4 ":(" words($6) ")"
     else if ($4 == "MODEL") action = ":model:_omni_model"
@@ -76,8 +77,8 @@ $1 == "option" {
     else action = ":" $4 ":"
     text = squote("[" desc($10) "]" action)
     rep = ($5 == "list" || $3 == "verbose") ? "\\*" : ""
-    long = "--" $3 (valued() ? "=" : $5 == "help" ? "=-" : "")
-    if ($2 == "-") spec = (rep ? "\047*\047" : "") "--" $3 (valued() ? "=" : "") text
+    long = "--" $3 (valued() ? "=" : $5 == "help" || $5 == "optional" ? "=-" : "")
+    if ($2 == "-") spec = (rep ? "\047*\047" : "") long text
     else if (rep) spec = "\047*\047{-" $2 (valued() ? "+" : "") "," long "}" text
     else if ($5 == "help") spec = "\047(- *)\047" "-" $2 squote("[" desc($10) "]") " \\\n        \047(- *)\047" long text
     else spec = "\047(-" $2 " --" $3 ")\047{-" $2 (valued() ? "+" : "") "," long "}" text

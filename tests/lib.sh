@@ -41,9 +41,9 @@ t_fresh
 t_result() { # 0|1 NAME
     t_n=$((t_n + 1))
     if [ "$1" -eq 0 ]; then
-        echo "ok $t_n - $2"
+        printf 'ok %d - %s\n' "$t_n" "$2"
     else
-        echo "not ok $t_n - $2"
+        printf 'not ok %d - %s\n' "$t_n" "$2"
         t_failed=$((t_failed + 1))
     fi
     return "$1"

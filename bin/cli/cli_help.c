@@ -36,7 +36,7 @@ static void print_option(const cli_opt *o)
     int n = snprintf(left, sizeof left, "  %c%c%c --%s", o->short_name ? '-' : ' ', o->short_name ? o->short_name : ' ',
                      o->short_name ? ',' : ' ', o->long_name);
     if (o->arg && n > 0 && (size_t)n < sizeof left)
-        snprintf(left + n, sizeof left - (size_t)n, o->kind == CLI_HELP ? "[=%s]" : "=%s", o->arg);
+        snprintf(left + n, sizeof left - (size_t)n, o->kind == CLI_HELP || o->optional ? "[=%s]" : "=%s", o->arg);
     size_t len = strlen(left);
     printf("%s", left);
     if (len + 2 > HELP_COLUMN) {
@@ -87,8 +87,9 @@ int cli_help_dump(const cli_program *p)
         const cli_opt *o = &p->opts[i];
         char s[2] = {o->short_name, '\0'};
         section = o->section ? o->section : section;
-        printf("option\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", field(s), o->long_name, field(o->arg), kinds[o->kind],
-               field(o->choices), field(o->def), o->main_help ? "main" : "-", field(section), o->help);
+        printf("option\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", field(s), o->long_name, field(o->arg),
+               o->optional ? "optional" : kinds[o->kind], field(o->choices), field(o->def), o->main_help ? "main" : "-",
+               field(section), o->help);
     }
     return cli_end(NULL, 0);
 }

@@ -289,14 +289,18 @@ omni_status cli_model_find(const char *name, char **path, omni_error *err)
         st = find_name(&s, name, &found, err);
     else if (ends_in(name, ".omni"))
         st = read_set(&s, name, &found, err);
-    else if (!(found = strdup(name))) /* when it is missing, opening it says so */
+    else if (!(found = strdup(name)))
         st = cli_set_error(err, OMNI_E_MEMORY, "out of memory for a file name");
     search_release(&s);
-    if (st == OMNI_OK) {
-        cli_verbose(1, "model %s", found);
-        *path = found;
+    if (st == OMNI_OK && access(found, R_OK) != 0) /* bad input here, as a missing operand is, not a failing system */
+        st = cli_set_error(err, OMNI_E_INPUT, "%s: %s", found, strerror(errno));
+    if (st != OMNI_OK) {
+        free(found);
+        return st;
     }
-    return st;
+    cli_verbose(1, "model %s", found);
+    *path = found;
+    return OMNI_OK;
 }
 
 omni_status cli_model_open(omni_model **out, const cli_common *c, const omni_model_params *p, omni_error *err)

@@ -225,6 +225,7 @@ bool cli_opt_set(const cli_program *p, void *opts, const char *long_name, const 
         snprintf(why, cap, "unknown option '%.100s'", long_name);
         return false;
     }
+    value = value ? value : o->optional;
     if (has_value(o) != (value != NULL)) {
         snprintf(why, cap, "--%s: %s", long_name, value ? "takes no value" : "needs a value");
         return false;
@@ -264,7 +265,8 @@ static void parser_init(parser *ps, const cli_program *p)
     *s++ = ':';
     for (size_t i = 0; i < n; i++) {
         const cli_opt *o = &p->opts[i];
-        int need = has_value(o) ? required_argument : o->kind == CLI_HELP ? optional_argument : no_argument;
+        bool may = o->kind == CLI_HELP || o->optional;
+        int need = may ? optional_argument : has_value(o) ? required_argument : no_argument;
         ps->longs[i] = (struct option){o->long_name, need, NULL, LONG_BASE + (int)i};
         if (o->short_name) {
             *s++ = o->short_name;
@@ -348,7 +350,7 @@ static int one_option(parser *ps, void *opts, int c, char **argv, cli_args *args
     if (o->kind == CLI_VERSION)
         return cli_help_version(p);
     args->given[i]++;
-    if (!set_value(o, opts, optarg, why, sizeof why))
+    if (!set_value(o, opts, optarg ? optarg : o->optional, why, sizeof why))
         return cli_usage(p, "%s", why);
     return -1;
 }

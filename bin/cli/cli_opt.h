@@ -38,10 +38,11 @@ typedef struct cli_opt {
     int64_t imin, imax;
     double fmin, fmax;
     const char *choices;
-    const char *def;     /* default as --help shows it; NULL = none */
-    const char *help;    /* up to 50 characters when main_help is set; lower-case, no full stop */
-    const char *section; /* heading in --help=all; NULL = that of the option before */
-    bool main_help;      /* shown by plain --help, which has room for about 14 of them */
+    const char *optional; /* value when the option stands alone; another then needs "=": --name=5, long name only */
+    const char *def;      /* default as --help shows it; NULL = none */
+    const char *help;     /* up to 50 characters when main_help is set; lower-case, no full stop */
+    const char *section;  /* heading in --help=all; NULL = that of the option before */
+    bool main_help;       /* shown by plain --help, which has room for about 14 of them */
 } cli_opt;
 
 typedef struct cli_program {
