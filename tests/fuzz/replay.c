@@ -1,6 +1,6 @@
 /* replay.c - main() of a fuzz target built without libFuzzer: gives it the files of its seed corpus once each, so that
- * what fuzzing found stays fixed. Operands are files and folders; without any it is tests/fuzz/corpus/NAME for a program
- * fuzz_NAME. Prints TAP; the file at hand is named before it is tried, as a crash would say nothing. */
+ * what fuzzing found stays fixed. Operands are files and folders; without any it is tests/fuzz/corpus/NAME for a
+ * program fuzz_NAME. Prints TAP; the file at hand is named before it is tried, as a crash would say nothing. */
 #include "tap.h"
 
 #include <dirent.h>
