@@ -88,9 +88,11 @@ static double cut_tolerance(const char *path, bool float_act)
 
 static void test_cuts(om_model *m, const float *want, const char *name, double tolerance)
 {
-    ok(difference(m, want, 1, 1) <= tolerance, "%s: token by token = in one piece, within %g", name, tolerance);
-    ok(difference(m, want, 7, 64) <= tolerance, "%s: in calls of 7 = in one piece, within %g", name, tolerance);
-    ok(difference(m, want, N_IDS, 33) <= tolerance, "%s: in batches of 33 = in one piece, within %g", name, tolerance);
+    static const size_t cuts[][2] = {{1, 1}, {7, 64}, {N_IDS, 33}};
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        double d = difference(m, want, cuts[i][0], cuts[i][1]);
+        ok(d <= tolerance, "%s: in calls of %zu, batches of %zu = in one piece, within %g (%g)", name, cuts[i][0], cuts[i][1], tolerance, d);
+    }
 }
 
 static void test_equivalence(const char *path, bool float_act)
