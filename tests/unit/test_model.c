@@ -83,7 +83,10 @@ static double difference(om_model *m, const float *want, size_t cut, size_t batc
  * order: cutting may change the last bits, but threads still may not. */
 static double cut_tolerance(const char *path, bool float_act)
 {
-    return om_blas_available() && (float_act || strstr(path, "llama3")) ? 1e-4 : 0;
+    /* with fast activations a last bit may flip a rounding of the f16 cache, which is much larger */
+    if (!om_blas_available() || (!float_act && !strstr(path, "llama3")))
+        return 0;
+    return float_act ? 1e-4 : 5e-3;
 }
 
 static void test_cuts(om_model *m, const float *want, const char *name, double tolerance)
