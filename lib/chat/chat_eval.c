@@ -97,8 +97,8 @@ static chat_value loop_attr(const chat_loop *l, chat_str name)
         return om_chat_bool(i == 0);
     if (om_chat_str_is(name, "last"))
         return om_chat_bool(i == n - 1);
-    if (om_chat_str_is(name, "depth") || om_chat_str_is(name, "depth0"))
-        return om_chat_int(l->depth - (name.n == 6), false);
+    if (om_chat_str_is(name, "depth") || om_chat_str_is(name, "depth0")) /* counts recursive loops only */
+        return om_chat_int(name.n == 5, false);
     if (om_chat_str_is(name, "previtem") && i > 0)
         return l->list->v[i - 1];
     if (om_chat_str_is(name, "nextitem") && i + 1 < n)
@@ -519,7 +519,7 @@ static chat_value eval_binary(chat_run *c, const chat_node *n)
     chat_value a = eval(c, n->a), b = eval(c, n->b);
     bool tainted = a.tainted || b.tainted;
     if (om_chat_is_number(&a) && om_chat_is_number(&b)) {
-        int64_t i = a.kind == CV_INT ? a.u.i : a.u.b, j = b.kind == CV_INT ? b.u.i : b.u.b;
+        int64_t i = a.kind == CV_BOOL ? a.u.b : a.u.i, j = b.kind == CV_BOOL ? b.u.b : b.u.i; /* unused for a float */
         if (a.kind != CV_FLOAT && b.kind != CV_FLOAT)
             return int_arithmetic(c, n, i, j, tainted);
         return float_arithmetic(c, n, a.kind == CV_FLOAT ? a.u.f : (double)i, b.kind == CV_FLOAT ? b.u.f : (double)j,
@@ -733,12 +733,6 @@ static const chat_list *filter_loop(chat_run *c, const chat_node *n, const chat_
     return kept;
 }
 
-static int64_t loop_depth(chat_run *c)
-{
-    chat_value outer = lookup(c, om_chat_lit("loop"));
-    return outer.kind == CV_LOOP ? outer.u.loop->depth + 1 : 1;
-}
-
 static flow exec_for(chat_run *c, const chat_node *n)
 {
     chat_value over = eval(c, n->a);
@@ -749,7 +743,6 @@ static flow exec_for(chat_run *c, const chat_node *n)
         list = filter_loop(c, n, list);
     if (list->n == 0)
         return exec(c, n->c);
-    int64_t depth = loop_depth(c);
     chat_scope *own = NULL;
     chat_loop *loop = NULL;
     for (size_t i = 0; i < list->n && f != BREAK; i++) {
@@ -760,7 +753,6 @@ static flow exec_for(chat_run *c, const chat_node *n)
         chat_value v = {.kind = CV_LOOP, .u.loop = loop};
         loop->list = list;
         loop->i = i;
-        loop->depth = depth;
         own->n = 0;
         c->scope = own;
         om_chat_bind(c, own, om_chat_lit("loop"), v);

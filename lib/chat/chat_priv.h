@@ -89,7 +89,6 @@ typedef struct chat_dict { /* in order of insertion */
 typedef struct chat_loop {
     const chat_list *list;
     size_t i;
-    int64_t depth; /* 1 = not inside another loop */
 } chat_loop;
 
 typedef struct chat_var {
