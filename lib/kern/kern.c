@@ -30,35 +30,35 @@ const om_type_info *om_type_get(uint32_t type)
 /* ---- quantised activations ---- */
 
 /* Offsets of d and s behind q, and the end; false on overflow. */
-static bool q8_layout(size_t T, size_t cols, size_t *d, size_t *s, size_t *end)
+static bool q16_layout(size_t T, size_t cols, size_t *d, size_t *s, size_t *end)
 {
     size_t q, nd, ns;
-    if (!om_mul(T, cols, &q) || !om_align_up(q, 64, d))
+    if (!om_mul(T, cols, &q) || !om_mul(q, sizeof(int16_t), &q) || !om_align_up(q, 64, d))
         return false;
     if (!om_mul(T, cols / 32 * sizeof(float), &nd) || !om_add(*d, nd, s) || !om_align_up(*s, 64, s))
         return false;
-    if (!om_mul(T, cols / 16 * sizeof(int16_t), &ns) || !om_add(*s, ns, end) || !om_align_up(*end, 64, end))
+    if (!om_mul(T, cols / 16 * sizeof(int32_t), &ns) || !om_add(*s, ns, end) || !om_align_up(*end, 64, end))
         return false;
     return true;
 }
 
-size_t om_q8_bytes(size_t T, size_t cols)
+size_t om_q16_bytes(size_t T, size_t cols)
 {
     size_t d, s, end;
-    return q8_layout(T, cols, &d, &s, &end) ? end : SIZE_MAX; /* SIZE_MAX: no allocation of it succeeds */
+    return q16_layout(T, cols, &d, &s, &end) ? end : SIZE_MAX; /* SIZE_MAX: no allocation of it succeeds */
 }
 
-void om_q8_place(om_q8 *a, void *mem, size_t T, size_t cols)
+void om_q16_place(om_q16 *a, void *mem, size_t T, size_t cols)
 {
     size_t d = 0, s = 0, end = 0;
-    (void)q8_layout(T, cols, &d, &s, &end); /* the caller has got om_q8_bytes of memory, so this cannot fail */
+    (void)q16_layout(T, cols, &d, &s, &end); /* the caller has got om_q16_bytes of memory, so this cannot fail */
     a->q = mem;
     a->d = (float *)(void *)((char *)mem + d);
-    a->s = (int16_t *)(void *)((char *)mem + s);
+    a->s = (int32_t *)(void *)((char *)mem + s);
 }
 
-/* The largest user is OpenBLAS's panel of floats; the quantised panels (16 rows of bytes, scales and minima) and the
- * row groups of the float paths are smaller. */
+/* The largest user is OpenBLAS's panel of floats; the quantised panels (16 rows of 16-bit weights, scales and minima)
+ * and the row groups of the float paths are smaller. */
 size_t om_kern_scratch_bytes(size_t cols)
 {
     size_t n;

@@ -4,7 +4,7 @@
 
 /* ---- activations ---- */
 
-static void quantize_q8(const float *x, size_t cols, int8_t *q, float *d, int16_t *s)
+static void quantize_q16(const float *x, size_t cols, int16_t *q, float *d, int32_t *s)
 {
     for (size_t b = 0; b < cols / 32; b++, x += 32, q += 32) {
         uint32_t top = 0; /* as integers, so that a NaN is the largest of all and marks its block */
@@ -13,16 +13,14 @@ static void quantize_q8(const float *x, size_t cols, int8_t *q, float *d, int16_
             top = a > top ? a : top;
         }
         float max = f_of_bits(top);
-        bool tiny = max < Q8_TINY;
-        float inv = tiny ? 0.0f : 127.0f / max;
-        d[b] = tiny ? 0.0f : max / 127.0f;
-        for (int h = 0; h < 2; h++) {
-            int sum = 0;
-            for (int i = 16 * h; i < 16 * h + 16; i++) {
-                q[i] = q8_round(tiny ? 0.0f : x[i] * inv);
-                sum += q[i];
-            }
-            s[2 * b + (size_t)h] = (int16_t)sum;
+        bool tiny = max < Q16_TINY;
+        float inv = tiny ? 0.0f : Q16_TOP / max;
+        d[b] = tiny ? 0.0f : max / Q16_TOP;
+        s[2 * b] = s[2 * b + 1] = 0;
+        for (size_t i = 0; i < 32; i++) {
+            int16_t v = q16_round(tiny ? 0.0f : x[i] * inv);
+            q[q16_at(i)] = v;
+            s[2 * b + i / 16] += v;
         }
     }
 }
@@ -156,16 +154,17 @@ static void dequantize(om_type type, const void *src, float *dst, size_t n)
 
 /* ---- products ---- */
 
-static int dot16(const int8_t *a, const int8_t *b)
+/* 16 columns; a lies in the order of om_q16. */
+static int32_t dot16(const int8_t *w, const int16_t *a)
 {
-    int s = 0;
-    for (int i = 0; i < 16; i++)
-        s += a[i] * b[i];
+    int32_t s = 0;
+    for (int i = 0; i < 16; i += 4)
+        s += w[i] * a[i] + w[i + 1] * a[i + 2] + w[i + 2] * a[i + 1] + w[i + 3] * a[i + 3];
     return s;
 }
 
 #define TILE 8 /* tokens that share one unpacking */
-static void row_tile_q8(const om_mat *w, size_t r, const om_q8 *x, size_t t0, size_t nt, float acc[TILE])
+static void row_tile(const om_mat *w, size_t r, const om_q16 *x, size_t t0, size_t nt, float acc[TILE])
 {
     size_t nb = w->cols / 32;
     for (size_t b = 0; b < nb; b++) {
@@ -173,9 +172,9 @@ static void row_tile_q8(const om_mat *w, size_t r, const om_q8 *x, size_t t0, si
         bool min = unpack(w->type, mat_row(w, r), b, &u);
         for (size_t t = 0; t < nt; t++) {
             size_t at = (t0 + t) * nb + b;
-            const int8_t *q = x->q + 32 * at;
+            const int16_t *q = x->q + 32 * at;
             float da = x->d[at];
-            int s0 = dot16(u.q, q), s1 = dot16(u.q + 16, q + 16);
+            int32_t s0 = dot16(u.q, q), s1 = dot16(u.q + 16, q + 16);
             if (w->type == OM_Q6_K) {
                 acc[t] = fmaf(u.d[0] * da, (float)s0, acc[t]);
                 acc[t] = fmaf(u.d[1] * da, (float)s1, acc[t]);
@@ -187,15 +186,15 @@ static void row_tile_q8(const om_mat *w, size_t r, const om_q8 *x, size_t t0, si
         }
     }
 }
-static void matmul_q8(const om_mat *w, size_t r0, size_t r1, const om_q8 *x, size_t T, float *y, size_t ldy,
-                      void *scratch)
+static void matmul_q16(const om_mat *w, size_t r0, size_t r1, const om_q16 *x, size_t T, float *y, size_t ldy,
+                       void *scratch)
 {
     (void)scratch;
     for (size_t r = r0; r < r1; r++)
         for (size_t t0 = 0; t0 < T; t0 += TILE) {
             size_t nt = T - t0 < TILE ? T - t0 : TILE;
             float acc[TILE] = {0};
-            row_tile_q8(w, r, x, t0, nt, acc);
+            row_tile(w, r, x, t0, nt, acc);
             for (size_t t = 0; t < nt; t++)
                 y[(t0 + t) * ldy + (r - r0)] = acc[t];
         }
@@ -306,8 +305,8 @@ static float exp_sum(float *x, float top, size_t n)
 
 const om_kern om_kern_generic = {
     .name = "generic",
-    .quantize_q8 = quantize_q8,
-    .matmul_q8 = matmul_q8,
+    .quantize_q16 = quantize_q16,
+    .matmul_q16 = matmul_q16,
     .matmul_f32 = matmul_f32,
     .dequantize = dequantize,
     .f16_to_f32 = f16_to_f32,

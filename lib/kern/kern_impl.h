@@ -52,7 +52,7 @@ extern const om_kern om_kern_generic;
 #if defined(__x86_64__)
 extern const om_kern om_kern_avx2, om_kern_avx512;
 /* om_fill_aux with AVX2, for both x86 levels. */
-void om_fill_aux_avx2(om_type type, const om_q8 *x, size_t t, size_t cols, om_aux *out);
+void om_fill_aux_avx2(om_type type, const om_q16 *x, size_t t, size_t cols, om_aux *out);
 #elif defined(__aarch64__)
 extern const om_kern om_kern_neon, om_kern_neon_dotprod;
 #endif
@@ -196,14 +196,20 @@ static inline void scale_min_k(const uint8_t *s, int j, uint8_t *sc, uint8_t *m)
     }
 }
 
-/* Activations below this in a block are zeros: 127 / max would overflow not far under it. */
-#define Q8_TINY 7.8886091e-31f /* 2^-100 */
-/* v in -127..127 for every float; NaN gives -127 (its block's scale is NaN). */
-static inline int8_t q8_round(float v)
+/* Activations below this in a block are zeros: 32767 / max would overflow not far under it. */
+#define Q16_TINY 7.8886091e-31f /* 2^-100 */
+#define Q16_TOP 32767.0f
+/* v in -32767..32767 for every float; NaN gives -32767 (its block's scale is NaN). */
+static inline int16_t q16_round(float v)
 {
-    v = v > -127.0f ? v : -127.0f;
-    v = v < 127.0f ? v : 127.0f;
-    return (int8_t)(int32_t)(bits_of_f(v + EXP_MAGIC) - bits_of_f(EXP_MAGIC));
+    v = v > -Q16_TOP ? v : -Q16_TOP;
+    v = v < Q16_TOP ? v : Q16_TOP;
+    return (int16_t)(int32_t)(bits_of_f(v + EXP_MAGIC) - bits_of_f(EXP_MAGIC));
+}
+/* Where column c of an activation row is stored: 0 2 1 3 within every 4. */
+static inline size_t q16_at(size_t c)
+{
+    return (c & ~(size_t)3) | (c >> 1 & 1) | (c & 1) << 1;
 }
 
 static inline bool has_min(om_type t)

@@ -1,8 +1,9 @@
 /* kern_x86_avx2.c - AVX2 + FMA + F16C. Quantised products work on groups of 8 rows, a lane of a vector being a row: the
- * 32 columns of a block become 8 vectors of 8 rows x 4 bytes (a transposition of dwords), so that a broadcast of 4
- * activation bytes meets 8 rows at once and every row has its exact block sum and its own chain of fused multiply-adds.
- *  - few tokens: the 8 vectors stay in registers and serve all of them (row_group);
- *  - many tokens: 16 rows are unpacked once into a panel in scratch, which stays in the L1/L2 cache (panel_tile). */
+ * 32 columns of a block become 8 vectors of 8 rows x 4 bytes (a transposition of dwords), each of these two vectors of
+ * 8 rows x 2 columns of 16 bits, and a broadcast pair of activations meets 8 rows at once (vpmaddwd). So every row has
+ * its exact block sum and its own chain of fused multiply-adds.
+ *  - few tokens: the unpacked vectors stay in registers and serve all of them (few_tokens);
+ *  - many tokens: 16 rows are unpacked once into a panel in scratch, which stays in the L1/L2 cache (many_tokens). */
 #include "kern/kern_impl.h"
 
 #include <immintrin.h>
@@ -127,65 +128,43 @@ INL void unpack32(om_type type, const uint8_t *p, size_t s, block8 *o)
 
 /* Where the blocks of a row group go: the products with nt tokens, or (nt = 0) a panel. */
 typedef struct sink {
-    const int8_t *a[4];
+    const int16_t *a[4];
     const float *d[4];
     const om_aux *aux[4];
     __m256 acc[4];
-    /* panel: [block][8][2][32] bytes, [block][2 halves][2][8] scales, [block][2][8] minima; already offset to this
-     * group */
-    int8_t *pq;
+    /* panel: [block][16][2][8 rows][2] weights, [block][2 halves][2][8] scales, [block][2][8] minima; at this group's
+     */
+    int16_t *pq;
     float *pd, *pm;
 } sink;
 
-INL __m256i bytes4(const int8_t *a)
+INL __m256i pair(const int16_t *a) /* two activations in every lane */
 {
     int32_t v;
     memcpy(&v, a, sizeof v);
     return _mm256_set1_epi32(v);
 }
-INL __m256i mad8(__m256i w, __m256i a)
+/* Columns 0 and 2, or 1 and 3, of the 4 in each lane. */
+INL __m256i even(om_type type, __m256i q)
 {
-    return _mm256_maddubs_epi16(w, a);
+    if (type == OM_Q8_0)
+        return _mm256_srai_epi16(_mm256_slli_epi16(q, 8), 8);
+    return _mm256_and_si256(q, _mm256_set1_epi16(255));
 }
-INL __m256i wide(__m256i v)
+INL __m256i odd(om_type type, __m256i q)
 {
-    return _mm256_madd_epi16(v, _mm256_set1_epi16(1));
-}
-
-/* Exact sums of n (4 or 8) vectors with 4 n activations: a pair of products is at most 2 * top * 127 in 16 bits, so
- * that 8 pairs of 4-bit, 4 of 5-bit and 2 of 6-bit weights fit before they must be widened. */
-INL __m256i dot_block(om_type type, const __m256i *q, const int8_t *a, int n)
-{
-    __m256i sum = _mm256_setzero_si256();
-    if (type == OM_Q8_0) { /* |w| <= 128 unsigned times the activation with w's sign: 2 * 128 * 127 < 2^15 */
-        UNROLL
-        for (int i = 0; i < n; i++) {
-            __m256i b = _mm256_sign_epi8(bytes4(a + 4 * i), q[i]);
-            sum = _mm256_add_epi32(sum, wide(mad8(_mm256_abs_epi8(q[i]), b)));
-            KEEP(sum);
-        }
-        return sum;
-    }
-    const int fit = type == OM_Q6_K ? 2 : type == OM_Q4_0 || type == OM_Q4_1 || type == OM_Q4_K ? 8 : 4;
-    UNROLL
-    for (int i = 0; i < n; i += fit) {
-        __m256i s = mad8(q[i], bytes4(a + 4 * i));
-        UNROLL
-        for (int j = 1; j < fit; j++) {
-            s = _mm256_add_epi16(s, mad8(q[i + j], bytes4(a + 4 * (i + j))));
-            KEEP(s);
-        }
-        sum = i ? _mm256_add_epi32(sum, wide(s)) : wide(s);
-    }
-    return sum;
+    return type == OM_Q8_0 ? _mm256_srai_epi16(q, 8) : _mm256_srli_epi16(q, 8);
 }
 
 INL void emit(om_type type, const block8 *k, size_t b, sink *o, int nt)
 {
     if (nt == 0) {
         UNROLL
-        for (int i = 0; i < 8; i++)
-            _mm256_store_si256((__m256i *)(void *)(o->pq + b * 512 + (size_t)i * 64), k->q[i]);
+        for (int i = 0; i < 8; i++) {
+            int16_t *dst = o->pq + b * 512 + (size_t)i * 64;
+            _mm256_store_si256((__m256i *)(void *)dst, even(type, k->q[i]));
+            _mm256_store_si256((__m256i *)(void *)(dst + 32), odd(type, k->q[i]));
+        }
         _mm256_store_ps(o->pd + b * 32, k->d);
         if (type == OM_Q6_K)
             _mm256_store_ps(o->pd + b * 32 + 16, k->d2);
@@ -193,25 +172,35 @@ INL void emit(om_type type, const block8 *k, size_t b, sink *o, int nt)
             _mm256_store_ps(o->pm + b * 16, k->m);
         return;
     }
+    const int parts = type == OM_Q6_K ? 2 : 1; /* sums a block */
     UNROLL
-    for (int t = 0; t < nt; t++) {
-        const int8_t *a = o->a[t] + 32 * b;
-        __m256 da = _mm256_broadcast_ss(o->d[t] + b), acc = o->acc[t];
-        if (type == OM_Q6_K) {
-            __m256i s0 = dot_block(type, k->q, a, 4), s1 = dot_block(type, k->q + 4, a + 16, 4);
-            s0 = _mm256_sub_epi32(s0, _mm256_set1_epi32(o->aux[t][2 * b].i));
-            s1 = _mm256_sub_epi32(s1, _mm256_set1_epi32(o->aux[t][2 * b + 1].i));
-            acc = _mm256_fmadd_ps(_mm256_mul_ps(k->d, da), _mm256_cvtepi32_ps(s0), acc);
-            acc = _mm256_fmadd_ps(_mm256_mul_ps(k->d2, da), _mm256_cvtepi32_ps(s1), acc);
-        } else {
-            __m256i s = dot_block(type, k->q, a, 8);
-            if (zero_of(type))
-                s = _mm256_sub_epi32(s, _mm256_set1_epi32(o->aux[t][b].i));
-            acc = _mm256_fmadd_ps(_mm256_mul_ps(k->d, da), _mm256_cvtepi32_ps(s), acc);
-            if (has_min(type))
-                acc = _mm256_fmadd_ps(k->m, _mm256_broadcast_ss(&o->aux[t][b].f), acc);
+    for (int part = 0; part < parts; part++) {
+        __m256i sum[4];
+        UNROLL
+        for (int i = 0; i < 8 / parts; i++) {
+            const int at = i + 4 * part;
+            __m256i e = even(type, k->q[at]), f = odd(type, k->q[at]);
+            UNROLL
+            for (int t = 0; t < nt; t++) {
+                const int16_t *a = o->a[t] + 32 * b + 4 * at;
+                __m256i p = _mm256_madd_epi16(e, pair(a));
+                sum[t] = i ? _mm256_add_epi32(sum[t], p) : p;
+                KEEP(sum[t]);
+                sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(f, pair(a + 2)));
+                KEEP(sum[t]);
+            }
         }
-        o->acc[t] = acc;
+        UNROLL
+        for (int t = 0; t < nt; t++) {
+            if (zero_of(type)) {
+                size_t at = type == OM_Q6_K ? 2 * b + (size_t)part : b;
+                sum[t] = _mm256_sub_epi32(sum[t], _mm256_set1_epi32(o->aux[t][at].i));
+            }
+            __m256 d = _mm256_mul_ps(part ? k->d2 : k->d, _mm256_broadcast_ss(o->d[t] + b));
+            o->acc[t] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(sum[t]), o->acc[t]);
+            if (has_min(type))
+                o->acc[t] = _mm256_fmadd_ps(k->m, _mm256_broadcast_ss(&o->aux[t][b].f), o->acc[t]);
+        }
     }
 }
 
@@ -343,7 +332,7 @@ INL const uint8_t *group_at(const om_mat *w, size_t r, size_t *stride, size_t *s
     return mat_row(w, base);
 }
 
-INL void few_tokens(om_type type, const om_mat *w, size_t r0, size_t r1, const om_q8 *x, size_t t0, float *y,
+INL void few_tokens(om_type type, const om_mat *w, size_t r0, size_t r1, const om_q16 *x, size_t t0, float *y,
                     size_t ldy, om_aux *aux, int nt)
 {
     size_t cols = w->cols, nb = cols / 32;
@@ -378,7 +367,7 @@ INL void few_tokens(om_type type, const om_mat *w, size_t r0, size_t r1, const o
 /* ---- many tokens ---- */
 
 typedef struct panel {
-    int8_t *q;    /* [block][8][16 rows][4] */
+    int16_t *q;   /* [block][16][16 rows][2] */
     float *d, *m; /* [block][2][16], [block][16] */
 } panel;
 
@@ -388,7 +377,7 @@ INL void panel_fill(om_type type, const om_mat *w, size_t r, const panel *pn, si
         size_t stride, n;
         const uint8_t *p = group_at(w, r + 8 * g, &stride, &skip[g], &n);
         sink o;
-        o.pq = pn->q + 32 * g;
+        o.pq = pn->q + 16 * g;
         o.pd = pn->d + 8 * g;
         o.pm = pn->m + 8 * g;
         row_group(type, p, stride, w->cols, &o, 0);
@@ -398,44 +387,25 @@ INL void panel_fill(om_type type, const om_mat *w, size_t r, const panel *pn, si
 /* 16 rows x 4 tokens. out[t][16]. */
 INL void panel_tile(om_type type, const panel *pn, size_t nb, const sink *x, float out[4][16])
 {
-    const int fit = type == OM_Q8_0                                         ? 1
-                    : type == OM_Q6_K                                       ? 2
-                    : type == OM_Q4_0 || type == OM_Q4_1 || type == OM_Q4_K ? 8
-                                                                            : 4;
-    const int parts = type == OM_Q6_K ? 2 : 1; /* sums a block */
+    const int parts = type == OM_Q6_K ? 2 : 1, steps = 16 / parts;
     memset(out, 0, 4 * 16 * sizeof(float));
     for (size_t b = 0; b < nb; b++) {
-        const int8_t *q = pn->q + b * 512;
         UNROLL
         for (int part = 0; part < parts; part++) {
-            __m256i sum[4][2], s[4][2];
+            __m256i sum[4][2];
             UNROLL
-            for (int c = 0; c < 8 / parts; c++) {
-                const int8_t *at = q + 64 * (c + 4 * part);
-                __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)at);
-                __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)(at + 32));
+            for (int i = 0; i < steps; i++) {
+                const int16_t *w = pn->q + b * 512 + 32 * (i + steps * part);
+                __m256i w0 = _mm256_load_si256((const __m256i *)(const void *)w);
+                __m256i w1 = _mm256_load_si256((const __m256i *)(const void *)(w + 16));
                 UNROLL
                 for (int t = 0; t < 4; t++) {
-                    __m256i a = bytes4(x->a[t] + 32 * b + 4 * (size_t)(c + 4 * part)), p0, p1;
-                    if (type == OM_Q8_0) {
-                        p0 = wide(mad8(_mm256_abs_epi8(w0), _mm256_sign_epi8(a, w0)));
-                        p1 = wide(mad8(_mm256_abs_epi8(w1), _mm256_sign_epi8(a, w1)));
-                        sum[t][0] = c ? _mm256_add_epi32(sum[t][0], p0) : p0;
-                        sum[t][1] = c ? _mm256_add_epi32(sum[t][1], p1) : p1;
-                        KEEP(sum[t][0]);
-                        KEEP(sum[t][1]);
-                        continue;
-                    }
-                    p0 = mad8(w0, a);
-                    p1 = mad8(w1, a);
-                    s[t][0] = c % fit ? _mm256_add_epi16(s[t][0], p0) : p0;
-                    s[t][1] = c % fit ? _mm256_add_epi16(s[t][1], p1) : p1;
-                    KEEP(s[t][0]);
-                    KEEP(s[t][1]);
-                    if (c % fit == fit - 1) {
-                        sum[t][0] = c >= fit ? _mm256_add_epi32(sum[t][0], wide(s[t][0])) : wide(s[t][0]);
-                        sum[t][1] = c >= fit ? _mm256_add_epi32(sum[t][1], wide(s[t][1])) : wide(s[t][1]);
-                    }
+                    __m256i a = pair(x->a[t] + 32 * b + 2 * (i + steps * part));
+                    __m256i p0 = _mm256_madd_epi16(w0, a), p1 = _mm256_madd_epi16(w1, a);
+                    sum[t][0] = i ? _mm256_add_epi32(sum[t][0], p0) : p0;
+                    sum[t][1] = i ? _mm256_add_epi32(sum[t][1], p1) : p1;
+                    KEEP(sum[t][0]);
+                    KEEP(sum[t][1]);
                 }
             }
             UNROLL
@@ -461,7 +431,7 @@ INL void panel_tile(om_type type, const panel *pn, size_t nb, const sink *x, flo
 }
 
 /* At least 8 rows. */
-INL void many_tokens(om_type type, const om_mat *w, size_t r0, size_t r1, const om_q8 *x, size_t T, float *y,
+INL void many_tokens(om_type type, const om_mat *w, size_t r0, size_t r1, const om_q16 *x, size_t T, float *y,
                      size_t ldy, om_aux *aux)
 {
     size_t cols = w->cols, nb = cols / 32;
@@ -494,25 +464,28 @@ INL void many_tokens(om_type type, const om_mat *w, size_t r0, size_t r1, const 
     }
 }
 
-void om_fill_aux_avx2(om_type type, const om_q8 *x, size_t t, size_t cols, om_aux *out)
+void om_fill_aux_avx2(om_type type, const om_q16 *x, size_t t, size_t cols, om_aux *out)
 {
-    const int16_t *s = x->s + t * (cols / 16);
+    const int32_t *s = x->s + t * (cols / 16);
     const float *d = x->d + t * (cols / 32);
-    size_t n = cols / 32, i = 0;
-    int zero = zero_of(type);
-    if (type == OM_Q6_K) {
-        for (; i + 4 <= n; i += 4) {
-            __m256i v = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(s + 2 * i)));
-            _mm256_storeu_si256((__m256i *)(void *)(out + 2 * i), _mm256_slli_epi32(v, 5));
+    const size_t n = cols / 32;
+    const int zero = zero_of(type);
+    size_t i = 0;
+    if (type == OM_Q6_K) { /* 2 n is even, but not always a multiple of 8 */
+        for (; i + 8 <= 2 * n; i += 8) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(s + i));
+            _mm256_storeu_si256((__m256i *)(void *)(out + i), _mm256_slli_epi32(v, 5));
         }
-        for (i *= 2; i < 2 * n; i++)
+        for (; i < 2 * n; i++)
             out[i].i = zero * s[i];
         return;
     }
     if (!zero && !has_min(type))
         return;
     for (; i + 8 <= n; i += 8) {
-        __m256i v = wide(_mm256_loadu_si256((const __m256i *)(const void *)(s + 2 * i)));
+        __m256i v = _mm256_hadd_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(s + 2 * i)),
+                                      _mm256_loadu_si256((const __m256i *)(const void *)(s + 2 * i + 8)));
+        v = _mm256_permute4x64_epi64(v, 0xd8);
         if (zero)
             v = _mm256_mullo_epi32(v, _mm256_set1_epi32(zero));
         else
@@ -520,7 +493,7 @@ void om_fill_aux_avx2(om_type type, const om_q8 *x, size_t t, size_t cols, om_au
         _mm256_storeu_si256((__m256i *)(void *)(out + i), v);
     }
     for (; i < n; i++) {
-        int sum = s[2 * i] + s[2 * i + 1];
+        int32_t sum = s[2 * i] + s[2 * i + 1];
         if (zero)
             out[i].i = zero * sum;
         else
@@ -531,7 +504,7 @@ void om_fill_aux_avx2(om_type type, const om_q8 *x, size_t t, size_t cols, om_au
 #define FEW 4 /* tokens for which unpacking into registers beats a panel */
 
 /* One format: fixed counts of tokens, so that the inner loops unroll. Three tokens are two and one. */
-INL void matmul_type(om_type type, const om_mat *w, size_t r0, size_t r1, const om_q8 *x, size_t T, float *y,
+INL void matmul_type(om_type type, const om_mat *w, size_t r0, size_t r1, const om_q16 *x, size_t T, float *y,
                      size_t ldy, om_aux *aux)
 {
     if (T > FEW && w->rows >= 8) {
@@ -547,7 +520,7 @@ INL void matmul_type(om_type type, const om_mat *w, size_t r0, size_t r1, const 
         few_tokens(type, w, r0, r1, x, t, y, ldy, aux, 1);
 }
 #define MATMUL(T)                                                                                                      \
-    static __attribute__((noinline)) void matmul_##T(const om_mat *w, size_t r0, size_t r1, const om_q8 *x, size_t n,  \
+    static __attribute__((noinline)) void matmul_##T(const om_mat *w, size_t r0, size_t r1, const om_q16 *x, size_t n, \
                                                      float *y, size_t ldy, om_aux *aux)                                \
     {                                                                                                                  \
         matmul_type(OM_##T, w, r0, r1, x, n, y, ldy, aux);                                                             \
@@ -561,8 +534,8 @@ MATMUL(Q4_K)
 MATMUL(Q5_K)
 MATMUL(Q6_K)
 
-static void matmul_q8(const om_mat *w, size_t r0, size_t r1, const om_q8 *x, size_t T, float *y, size_t ldy,
-                      void *scratch)
+static void matmul_q16(const om_mat *w, size_t r0, size_t r1, const om_q16 *x, size_t T, float *y, size_t ldy,
+                       void *scratch)
 {
     om_aux *aux = align64(scratch);
     switch (w->type) {
@@ -614,7 +587,7 @@ INL int hsum_i32(__m256i v)
     return _mm_cvtsi128_si32(m);
 }
 
-static void quantize_q8(const float *x, size_t cols, int8_t *q, float *d, int16_t *s)
+static void quantize_q16(const float *x, size_t cols, int16_t *q, float *d, int32_t *s)
 {
     const __m256 abs = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
     for (size_t b = 0; b < cols / 32; b++, x += 32, q += 32) {
@@ -626,19 +599,21 @@ static void quantize_q8(const float *x, size_t cols, int8_t *q, float *d, int16_
             top = _mm256_max_epi32(top, _mm256_castps_si256(_mm256_and_ps(v[k], abs)));
         }
         float max = hmax_bits(top);
-        bool tiny = max < Q8_TINY;
-        d[b] = tiny ? 0.0f : max / 127.0f;
-        __m256 inv = _mm256_set1_ps(tiny ? 0.0f : 127.0f / max);
+        bool tiny = max < Q16_TINY;
+        d[b] = tiny ? 0.0f : max / Q16_TOP;
+        __m256 inv = _mm256_set1_ps(tiny ? 0.0f : Q16_TOP / max);
         UNROLL
         for (int k = 0; k < 4; k++) { /* max and min in this order of operands take the bound for a NaN */
-            __m256 r = _mm256_max_ps(_mm256_mul_ps(v[k], inv), _mm256_set1_ps(-127.0f));
-            i[k] = _mm256_cvtps_epi32(_mm256_min_ps(r, _mm256_set1_ps(127.0f)));
+            __m256 r = _mm256_max_ps(_mm256_mul_ps(v[k], inv), _mm256_set1_ps(-Q16_TOP));
+            i[k] = _mm256_cvtps_epi32(_mm256_min_ps(r, _mm256_set1_ps(Q16_TOP)));
         }
-        s[2 * b] = (int16_t)hsum_i32(_mm256_add_epi32(i[0], i[1]));
-        s[2 * b + 1] = (int16_t)hsum_i32(_mm256_add_epi32(i[2], i[3]));
-        __m256i p = _mm256_packs_epi16(_mm256_packs_epi32(i[0], i[1]), _mm256_packs_epi32(i[2], i[3]));
-        p = _mm256_permutevar8x32_epi32(p, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        _mm256_storeu_si256((__m256i *)(void *)q, p);
+        UNROLL
+        for (int h = 0; h < 2; h++) {
+            s[2 * b + (size_t)h] = hsum_i32(_mm256_add_epi32(i[2 * h], i[2 * h + 1]));
+            __m256i p = _mm256_permute4x64_epi64(_mm256_packs_epi32(i[2 * h], i[2 * h + 1]), 0xd8);
+            p = _mm256_shufflehi_epi16(_mm256_shufflelo_epi16(p, 0xd8), 0xd8); /* 0 2 1 3: see om_q16 */
+            _mm256_storeu_si256((__m256i *)(void *)(q + 16 * h), p);
+        }
     }
 }
 
@@ -1156,8 +1131,8 @@ static void attn_values(const float *s, size_t lds, size_t nq, const uint16_t *v
 
 const om_kern om_kern_avx2 = {
     .name = "avx2",
-    .quantize_q8 = quantize_q8,
-    .matmul_q8 = matmul_q8,
+    .quantize_q16 = quantize_q16,
+    .matmul_q16 = matmul_q16,
     .matmul_f32 = matmul_f32,
     .dequantize = dequantize,
     .f16_to_f32 = f16_to_f32,

@@ -132,12 +132,12 @@ static void per_token(pass *p, om_pool_fn fn)
 /* ---- linear maps ---- */
 
 /* Outputs of n matrices for T rows of x [T][cols]; quantises x first if one of them wants that. */
-static void linear(const om_nn *nn, void *q8, const float *x, size_t cols, size_t T, const om_nn_out *out, size_t n)
+static void linear(const om_nn *nn, void *q16, const float *x, size_t cols, size_t T, const om_nn_out *out, size_t n)
 {
     om_act act = {.f = x, .ld = cols, .cols = cols};
     for (size_t i = 0; i < n; i++)
-        if (om_nn_wants_q8(nn, out[i].w)) {
-            om_q8_place(&act.q, q8, T, cols);
+        if (om_nn_wants_q16(nn, out[i].w)) {
+            om_q16_place(&act.q, q16, T, cols);
             om_nn_quantize(nn, &act, T);
             break;
         }
@@ -152,12 +152,12 @@ static void attention_half(pass *p)
     size_t ld = n_q(h) + 2 * n_kv(h);
     om_nn_rms_norm(p->nn, w->x, l->attn_norm, h->norm_eps, w->h, h->n_embd, p->T);
     const om_nn_out qkv[3] = {{&l->wq, w->qkv, ld}, {&l->wk, w->qkv + n_q(h), ld}, {&l->wv, w->qkv + n_q(h) + n_kv(h), ld}};
-    linear(p->nn, w->q8, w->h, h->n_embd, p->T, qkv, 3);
+    linear(p->nn, w->q16, w->h, h->n_embd, p->T, qkv, 3);
     per_token(p, qkv_piece);
     const om_attn a = {&p->s->kv, p->layer, h->n_head, h->attn_scale, l->local ? h->window : 0};
     om_nn_attention(p->nn, &a, w->qkv, ld, p->T, p->s->n, w->att, n_q(h), w->partial);
     const om_nn_out o = {&l->wo, w->h, h->n_embd};
-    linear(p->nn, w->q8, w->att, n_q(h), p->T, &o, 1);
+    linear(p->nn, w->q16, w->att, n_q(h), p->T, &o, 1);
     per_token(p, attn_residual_piece);
 }
 
@@ -168,10 +168,10 @@ static void ffn_half(pass *p)
     om_work *w = &p->s->w;
     om_nn_rms_norm(p->nn, w->x, l->ffn_norm, h->norm_eps, w->h, h->n_embd, p->T);
     const om_nn_out gate_up[2] = {{&l->gate, w->gate, h->n_ff}, {&l->up, w->up, h->n_ff}};
-    linear(p->nn, w->q8, w->h, h->n_embd, p->T, gate_up, 2);
+    linear(p->nn, w->q16, w->h, h->n_embd, p->T, gate_up, 2);
     per_token(p, gate_piece);
     const om_nn_out down = {&l->down, w->h, h->n_embd};
-    linear(p->nn, w->q8, w->gate, h->n_ff, p->T, &down, 1);
+    linear(p->nn, w->q16, w->gate, h->n_ff, p->T, &down, 1);
     per_token(p, ffn_residual_piece);
 }
 
@@ -196,7 +196,7 @@ void om_forward_logits(om_seq *s, size_t t0, size_t n)
     om_work *w = &s->w;
     om_nn_rms_norm(&m->nn, w->x + t0 * h->n_embd, m->output_norm, h->norm_eps, w->h, h->n_embd, n);
     const om_nn_out out = {&m->output, w->logits, h->n_vocab};
-    linear(&m->nn, w->q8, w->h, h->n_embd, n, &out, 1);
+    linear(&m->nn, w->q16, w->h, h->n_embd, n, &out, 1);
     if (h->logit_cap > 0)
         for (size_t i = 0; i < n * h->n_vocab; i++)
             w->logits[i] = h->logit_cap * tanhf(w->logits[i] / h->logit_cap);

@@ -40,7 +40,7 @@ static bool lay_out(om_seq *s, const om_model *m, size_t n_ctx, size_t n_batch, 
         w->cosv[i] = take(&a, T, h->n_rot / 2 * sizeof(float));
         w->sinv[i] = take(&a, T, h->n_rot / 2 * sizeof(float));
     }
-    w->q8 = take(&a, 1, om_q8_bytes(T, widest_input(m)));
+    w->q16 = take(&a, 1, om_q16_bytes(T, widest_input(m)));
     w->partial = take(&a, 1, om_nn_attention_bytes(h->n_head, h->head_dim, n_ctx));
     w->logits = take(&a, LOGIT_ROWS, h->n_vocab * sizeof(float));
     s->tokens = take(&a, n_ctx, sizeof(int32_t));

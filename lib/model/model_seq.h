@@ -15,7 +15,7 @@ typedef struct om_work { /* activations of a forward pass of up to n_batch token
     float *att;          /* [T][n_head * head_dim] */
     float *gate, *up;    /* [T][n_ff] */
     float *cosv[2], *sinv[2]; /* [T][n_rot / 2], global and local */
-    void *q8;            /* quantised activations, om_q8_bytes(T, widest input) */
+    void *q16;            /* quantised activations, om_q16_bytes(T, widest input) */
     void *partial;       /* attention of one token */
     float *logits;       /* [LOGIT_ROWS][n_vocab] */
 } om_work;

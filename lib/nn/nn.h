@@ -20,10 +20,10 @@ typedef struct om_nn { /* what every layer needs; not owned */
 size_t om_nn_scratch_bytes(size_t max_cols, size_t head_dim, size_t group);
 
 /* ---- linear ---- */
-typedef struct om_act { /* the input of a linear map: float rows, and their 8-bit form once om_nn_act made it */
+typedef struct om_act { /* the input of a linear map: float rows, and their 16-bit form once om_nn_act made it */
     const float *f; /* [T][ld] */
     size_t ld, cols;
-    om_q8 q;
+    om_q16 q;
 } om_act;
 typedef struct om_nn_out {
     const om_mat *w;
@@ -31,7 +31,7 @@ typedef struct om_nn_out {
     size_t ld;
 } om_nn_out;
 /* True when w wants quantised activations under nn's setting. */
-bool om_nn_wants_q8(const om_nn *nn, const om_mat *w);
+bool om_nn_wants_q16(const om_nn *nn, const om_mat *w);
 /* Quantises rows of x->f into x->q (memory placed by the caller). */
 void om_nn_quantize(const om_nn *nn, om_act *x, size_t T);
 /* out[i].y = out[i].w x for all i in one parallel loop: fused QKV, gate and up. */

@@ -17,7 +17,7 @@ typedef struct linear_job {
     size_t T;
 } linear_job;
 
-bool om_nn_wants_q8(const om_nn *nn, const om_mat *w)
+bool om_nn_wants_q16(const om_nn *nn, const om_mat *w)
 {
     return !nn->float_act && om_type_get(w->type)->quantised;
 }
@@ -25,7 +25,7 @@ bool om_nn_wants_q8(const om_nn *nn, const om_mat *w)
 /* Rows of a unit: it depends on the shape alone, never on the number of threads. */
 static size_t unit_rows(const om_nn *nn, const om_mat *w, size_t T)
 {
-    return !om_nn_wants_q8(nn, w) && T >= BLAS_TOKENS ? BLAS_ROW_UNIT : ROW_UNIT;
+    return !om_nn_wants_q16(nn, w) && T >= BLAS_TOKENS ? BLAS_ROW_UNIT : ROW_UNIT;
 }
 
 static size_t row_units(const linear_job *j, const om_mat *w)
@@ -34,9 +34,9 @@ static size_t row_units(const linear_job *j, const om_mat *w)
     return (w->rows + unit - 1) / unit;
 }
 
-static om_q8 q8_from(const om_act *x, size_t t)
+static om_q16 q16_from(const om_act *x, size_t t)
 {
-    return (om_q8){x->q.q + t * x->cols, x->q.d + t * (x->cols / 32), x->q.s + t * (x->cols / 16)};
+    return (om_q16){x->q.q + t * x->cols, x->q.d + t * (x->cols / 32), x->q.s + t * (x->cols / 16)};
 }
 
 /* Rows [r0, r1) of one matrix for all tokens, in tiles of tokens. */
@@ -44,16 +44,16 @@ static void run_rows(const linear_job *j, const om_nn_out *o, size_t r0, size_t 
 {
     const om_kern *kern = j->nn->kern;
     const om_act *x = j->x;
-    bool q8 = om_nn_wants_q8(j->nn, o->w);
-    size_t tile = q8 ? ACT_TILE_BYTES / x->cols : j->T; /* OpenBLAS does its own tiling */
+    bool q16 = om_nn_wants_q16(j->nn, o->w);
+    size_t tile = q16 ? ACT_TILE_BYTES / x->cols : j->T; /* OpenBLAS does its own tiling */
     if (tile < ROW_UNIT)
         tile = ROW_UNIT;
     for (size_t t = 0; t < j->T; t += tile) {
         size_t n = j->T - t < tile ? j->T - t : tile;
         float *y = o->y + t * o->ld + r0;
-        if (q8) {
-            om_q8 q = q8_from(x, t);
-            kern->matmul_q8(o->w, r0, r1, &q, n, y, o->ld, scratch);
+        if (q16) {
+            om_q16 q = q16_from(x, t);
+            kern->matmul_q16(o->w, r0, r1, &q, n, y, o->ld, scratch);
         } else {
             kern->matmul_f32(o->w, r0, r1, x->f + t * x->ld, x->ld, n, y, o->ld, scratch);
         }
@@ -122,8 +122,8 @@ static void quantize_piece(void *arg, size_t begin, size_t end, int worker)
     const om_act *x = j->act;
     (void)worker;
     for (size_t t = begin; t < end; t++) {
-        om_q8 q = q8_from(x, t);
-        j->nn->kern->quantize_q8(x->f + t * x->ld, x->cols, q.q, q.d, q.s);
+        om_q16 q = q16_from(x, t);
+        j->nn->kern->quantize_q16(x->f + t * x->ld, x->cols, q.q, q.d, q.s);
     }
 }
 

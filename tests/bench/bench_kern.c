@@ -70,8 +70,8 @@ typedef struct product {
     om_mat w;
     const uint8_t *mem;
     size_t copies, T, ldx;
-    bool q8;
-    om_q8 a;
+    bool q16;
+    om_q16 a;
     const float *x;
     float *y;
     void *scratch;
@@ -81,8 +81,8 @@ static void run_product(void *arg, size_t i)
     product *p = arg;
     om_mat w = p->w;
     w.data = p->mem + i % p->copies * (w.rows * w.row_bytes);
-    if (p->q8)
-        p->k->matmul_q8(&w, 0, w.rows, &p->a, p->T, p->y, w.rows, p->scratch);
+    if (p->q16)
+        p->k->matmul_q16(&w, 0, w.rows, &p->a, p->T, p->y, w.rows, p->scratch);
     else
         p->k->matmul_f32(&w, 0, w.rows, p->x, p->ldx, p->T, p->y, w.rows, p->scratch);
 }
@@ -133,16 +133,16 @@ static void bench_shape(const char *level, om_type type, size_t rows, size_t col
         if (rows * T > (size_t)8 << 20)
             continue; /* 49152 rows: logits of hundreds of tokens are never asked for */
         float *x = floats(T * cols);
-        void *q = must(om_q8_bytes(T, cols));
+        void *q = must(om_q16_bytes(T, cols));
         p.x = x;
         p.y = must(rows * T * sizeof(float));
-        om_q8_place(&p.a, q, T, cols);
+        om_q16_place(&p.a, q, T, cols);
         for (size_t t = 0; t < T; t++)
-            p.k->quantize_q8(x + t * cols, cols, p.a.q + t * cols, p.a.d + t * (cols / 32), p.a.s + t * (cols / 16));
+            p.k->quantize_q16(x + t * cols, cols, p.a.q + t * cols, p.a.d + t * (cols / 32), p.a.s + t * (cols / 16));
         double ops = 2.0 * (double)rows * (double)cols * (double)T;
-        for (int q8 = info->quantised ? 1 : 0; q8 >= 0; q8--) {
-            p.q8 = q8;
-            line(p.k->name, q8 ? "matmul_q8" : "matmul_f32", info->name, rows, cols, T, best_time(run_product, &p),
+        for (int q16 = info->quantised ? 1 : 0; q16 >= 0; q16--) {
+            p.q16 = q16;
+            line(p.k->name, q16 ? "matmul_q16" : "matmul_f32", info->name, rows, cols, T, best_time(run_product, &p),
                  (double)bytes, ops);
         }
         om_free(x);
@@ -162,10 +162,10 @@ typedef struct rest {
     int what;
     float *x, *y, *z;
     uint16_t *h;
-    om_q8 a;
+    om_q16 a;
 } rest;
-static const char *const rest_names[] = {"quantize_q8", "rms_norm", "silu_mul",      "gelu_mul",     "exp_sum",
-                                         "max",         "rope",     "attn_scores_9", "attn_values_9"};
+static const char *const rest_names[] = {"quantize_q16", "rms_norm", "silu_mul",      "gelu_mul",     "exp_sum",
+                                         "max",          "rope",     "attn_scores_9", "attn_values_9"};
 static void run_rest(void *arg, size_t i)
 {
     rest *r = arg;
@@ -173,7 +173,7 @@ static void run_rest(void *arg, size_t i)
     (void)i;
     switch (r->what) {
     case 0:
-        k->quantize_q8(r->x, N, r->a.q, r->a.d, r->a.s);
+        k->quantize_q16(r->x, N, r->a.q, r->a.d, r->a.s);
         break;
     case 1:
         k->rms_norm(r->x, r->y, 1e-5f, r->z, N);
@@ -211,8 +211,8 @@ static void bench_rest(const char *level)
     r.h = must(24 * 1024 * sizeof *r.h);
     for (size_t i = 0; i < 24 * 1024; i++)
         r.h[i] = (uint16_t)(0x3000 + i % 1000);
-    void *q = must(om_q8_bytes(1, N));
-    om_q8_place(&r.a, q, 1, N);
+    void *q = must(om_q16_bytes(1, N));
+    om_q16_place(&r.a, q, 1, N);
     for (r.what = 0; r.what < (int)(sizeof rest_names / sizeof *rest_names); r.what++) {
         double ops = r.what >= 7 ? 2.0 * 24 * 16 * 64 * 9 : N;
         line(r.k->name, rest_names[r.what], "F32", 1, N, 1, best_time(run_rest, &r), N * 4.0, ops);

@@ -113,36 +113,36 @@ static matrix random_matrix(om_type type, size_t rows, size_t cols, size_t shift
     return x;
 }
 
-static bool matmul_case(const om_kern *k, om_type type, bool q8, int kind)
+static bool matmul_case(const om_kern *k, om_type type, bool q16, int kind)
 {
     const om_type_info *info = om_type_get((uint32_t)type);
-    size_t unit = q8 ? (info->block > 32 ? 256 : 32) : info->block;
+    size_t unit = q16 ? (info->block > 32 ? 256 : 32) : info->block;
     static const size_t tokens[] = {1, 1, 2, 3, 4, 5, 7, 8, 9, 13, 31, 33};
     size_t cols = unit * (1 + below(unit == 1 ? 70 : 7)), rows = 1 + below(40), T = tokens[below(12)];
-    if (!q8 && om_blas_available() && T >= OM_BLAS_TOKENS)
+    if (!q16 && om_blas_available() && T >= OM_BLAS_TOKENS)
         T = OM_BLAS_TOKENS - 1; /* OpenBLAS is not exact; its test is in test_kern.c */
     size_t r0 = below(rows), r1 = r0 + below(rows - r0 + 1), n = r1 - r0, ldy = n + below(5), ldx = cols + below(3);
     matrix w = random_matrix(type, rows, cols, below(4), kind);
     float *x = must(T * ldx * sizeof *x);
     float *want = must(((T - 1) * ldy + n) * sizeof *want), *got = must(((T - 1) * ldy + n) * sizeof *got);
-    void *scratch = must(om_kern_scratch_bytes(cols)), *mem = must(om_q8_bytes(T, cols));
+    void *scratch = must(om_kern_scratch_bytes(cols)), *mem = must(om_q16_bytes(T, cols));
     fill(x, T * ldx, kind);
     fill(want, (T - 1) * ldy + n, PLAIN); /* what lies between the rows of y must stay */
     memcpy(got, want, ((T - 1) * ldy + n) * sizeof *want);
-    if (q8) {
-        om_q8 a;
-        om_q8_place(&a, mem, T, cols);
+    if (q16) {
+        om_q16 a;
+        om_q16_place(&a, mem, T, cols);
         for (size_t t = 0; t < T; t++)
-            om_kern_generic.quantize_q8(x + t * ldx, cols, a.q + t * cols, a.d + t * (cols / 32),
-                                        a.s + t * (cols / 16));
-        om_kern_generic.matmul_q8(&w.m, r0, r1, &a, T, want, ldy, scratch);
-        k->matmul_q8(&w.m, r0, r1, &a, T, got, ldy, scratch);
+            om_kern_generic.quantize_q16(x + t * ldx, cols, a.q + t * cols, a.d + t * (cols / 32),
+                                         a.s + t * (cols / 16));
+        om_kern_generic.matmul_q16(&w.m, r0, r1, &a, T, want, ldy, scratch);
+        k->matmul_q16(&w.m, r0, r1, &a, T, got, ldy, scratch);
     } else {
         om_kern_generic.matmul_f32(&w.m, r0, r1, x, ldx, T, want, ldy, scratch);
         k->matmul_f32(&w.m, r0, r1, x, ldx, T, got, ldy, scratch);
     }
     char what[120];
-    (void)snprintf(what, sizeof what, "%s %s [%zu..%zu of %zu][%zu] T=%zu kind %d", q8 ? "q8" : "f32", info->name, r0,
+    (void)snprintf(what, sizeof what, "%s %s [%zu..%zu of %zu][%zu] T=%zu kind %d", q16 ? "q16" : "f32", info->name, r0,
                    r1, rows, cols, T, kind);
     bool good = same(got, want, (T - 1) * ldy + n, what);
     free(w.mem);
@@ -157,14 +157,14 @@ static bool matmul_case(const om_kern *k, om_type type, bool q8, int kind)
 static void test_matmul(const om_kern *k, int rounds)
 {
     for (size_t i = 0; i < N_TYPES; i++) {
-        bool q8 = true, f32 = true;
+        bool q16 = true, f32 = true;
         for (int r = 0; r < rounds * N_KINDS; r++) {
-            q8 = q8 && (i >= N_QUANT || matmul_case(k, all_types[i], true, r % N_KINDS));
+            q16 = q16 && (i >= N_QUANT || matmul_case(k, all_types[i], true, r % N_KINDS));
             f32 = f32 && matmul_case(k, all_types[i], false, r % N_KINDS);
         }
         const char *name = om_type_get((uint32_t)all_types[i])->name;
         if (i < N_QUANT)
-            ok(q8, "%s: matmul_q8 of %s", k->name, name);
+            ok(q16, "%s: matmul_q16 of %s", k->name, name);
         ok(f32, "%s: matmul_f32 of %s", k->name, name);
     }
 }
@@ -192,20 +192,20 @@ static void test_convert(const om_kern *k, int rounds)
         om_kern_generic.f32_to_f16(x, h1, n);
         k->f32_to_f16(x, h2, n);
         down = down && memcmp(h1, h2, n * sizeof *h1) == 0;
-        int8_t q1[1024], q2[1024];
+        int16_t q1[1024], q2[1024];
         float d1[32], d2[32];
-        int16_t s1[64], s2[64];
+        int32_t s1[64], s2[64];
         size_t nb = below(33);
-        om_kern_generic.quantize_q8(x, nb * 32, q1, d1, s1);
-        k->quantize_q8(x, nb * 32, q2, d2, s2);
-        quant =
-            quant && memcmp(q1, q2, nb * 32) == 0 && memcmp(s1, s2, nb * 2 * sizeof *s1) == 0 && same(d2, d1, nb, "d");
+        om_kern_generic.quantize_q16(x, nb * 32, q1, d1, s1);
+        k->quantize_q16(x, nb * 32, q2, d2, s2);
+        quant = quant && memcmp(q1, q2, nb * 32 * sizeof *q1) == 0 && memcmp(s1, s2, nb * 2 * sizeof *s1) == 0 &&
+                same(d2, d1, nb, "d");
         for (size_t i = 0; i < nb * 32; i++)
-            quant = quant && q1[i] >= -127;
+            quant = quant && q1[i] >= -32767;
     }
     ok(deq, "%s: dequantize of every format", k->name);
     ok(down, "%s: f32_to_f16", k->name);
-    ok(quant, "%s: quantize_q8, and -128 never comes out", k->name);
+    ok(quant, "%s: quantize_q16, and -32768 never comes out", k->name);
     static uint16_t h[65536];
     static float a[65536], b[65536];
     for (size_t i = 0; i < 65536; i++)
@@ -297,19 +297,19 @@ static void test_grouping(const om_kern *k)
         size_t rows = 37, cols = 512, T = 21, nb = cols / 32;
         matrix w = random_matrix(all_types[i], rows, cols, 1, PLAIN);
         float *x = must(T * cols * 4), *whole = must(T * rows * 4), *part = must(T * rows * 4);
-        void *scratch = must(om_kern_scratch_bytes(cols)), *mem = must(om_q8_bytes(T, cols));
+        void *scratch = must(om_kern_scratch_bytes(cols)), *mem = must(om_q16_bytes(T, cols));
         fill(x, T * cols, PLAIN);
-        om_q8 a;
-        om_q8_place(&a, mem, T, cols);
+        om_q16 a;
+        om_q16_place(&a, mem, T, cols);
         for (size_t t = 0; t < T; t++)
-            k->quantize_q8(x + t * cols, cols, a.q + t * cols, a.d + t * nb, a.s + t * 2 * nb);
-        k->matmul_q8(&w.m, 0, rows, &a, T, whole, rows, scratch);
+            k->quantize_q16(x + t * cols, cols, a.q + t * cols, a.d + t * nb, a.s + t * 2 * nb);
+        k->matmul_q16(&w.m, 0, rows, &a, T, whole, rows, scratch);
         for (size_t t = 0; t < T;) {
             size_t nt = 1 + below(T - t);
-            om_q8 at = {a.q + t * cols, a.d + t * nb, a.s + t * 2 * nb};
+            om_q16 at = {a.q + t * cols, a.d + t * nb, a.s + t * 2 * nb};
             for (size_t r = 0; r < rows;) {
                 size_t n = 1 + below(rows - r);
-                k->matmul_q8(&w.m, r, r + n, &at, nt, part + t * rows + r, rows, scratch);
+                k->matmul_q16(&w.m, r, r + n, &at, nt, part + t * rows + r, rows, scratch);
                 r += n;
             }
             t += nt;
