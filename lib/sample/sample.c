@@ -1,57 +1,46 @@
 /* sample.c - choosing a token.
  *
- * Nothing is sorted. Candidates stay in the order of their ids and every filter is a threshold: a value and, for ties,
- * the last position that is kept. Top-k finds its threshold among the few values that reach the k-th largest block
- * maximum, top-p by a histogram of the distance from the best logit and a selection inside the bucket where the
- * probability mass crosses p. */
+ * Nothing is sorted and nothing is moved: logits stay at their ids, and every filter is a threshold (a value and, for
+ * ties, the last id that is kept) below which logits become -infinity. Top-k finds its threshold among the few values
+ * that reach the k-th largest block maximum, top-p by a histogram of the distance from the best logit and a selection
+ * where the probability mass crosses p. */
 #include "sample/sample.h"
 #include "sample/sample_math.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #define BLOCK OM_SAMPLE_BLOCK
 #define BUCKETS 1024
-#define BUCKETS_PER_NAT 16.0f
+#define BUCKETS_PER_NAT 64.0f
 
 typedef struct candidates {
-    size_t n;       /* candidates; arrays are padded to whole blocks */
-    bool all;       /* candidate i is still token i, and maxima[] is that of l[] */
+    om_blocks b;
+    size_t n;       /* tokens */
     float max;      /* the largest logit */
-    float *l, *w;   /* [n] logits; weights */
-    float *maxima;  /* [blocks] */
-    double *sums;   /* [blocks] */
     double *mass;   /* [BUCKETS] */
     uint64_t *keys; /* [n] for selection */
-    uint64_t *seen; /* [n_vocab / 64] bits: tokens that were penalised already */
-    int32_t *id;    /* [n] */
+    uint64_t *seen; /* [n / 64] bits: tokens that were penalised already */
 } candidates;
-
-static size_t blocks_of(size_t n)
-{
-    return n / BLOCK + (n % BLOCK != 0);
-}
 
 size_t om_sample_scratch_size(size_t n_vocab)
 {
-    size_t b = blocks_of(n_vocab);
-    return b * BLOCK * (sizeof(uint64_t) + 2 * sizeof(float) + sizeof(int32_t)) +
+    size_t b = om_sample_blocks(n_vocab);
+    return b * BLOCK * (sizeof(uint64_t) + 2 * sizeof(float)) +
            b * (sizeof(double) + sizeof(uint64_t) + sizeof(float)) + BUCKETS * sizeof(double);
 }
 
 /* Cuts the scratch into arrays, the widest elements first so that all are aligned. */
 static candidates lay_out(void *scratch, size_t n)
 {
-    size_t b = blocks_of(n);
-    candidates c = {.n = n, .all = true, .mass = scratch};
-    c.sums = c.mass + BUCKETS;
-    c.keys = (uint64_t *)(void *)(c.sums + b);
+    size_t b = om_sample_blocks(n);
+    candidates c = {.n = n, .mass = scratch, .b.n = b};
+    c.b.sums = c.mass + BUCKETS;
+    c.keys = (uint64_t *)(void *)(c.b.sums + b);
     c.seen = c.keys + b * BLOCK;
-    c.l = (float *)(void *)(c.seen + b);
-    c.w = c.l + b * BLOCK;
-    c.maxima = c.w + b * BLOCK;
-    c.id = (int32_t *)(void *)(c.maxima + b);
+    c.b.l = (float *)(void *)(c.seen + b);
+    c.b.w = c.b.l + b * BLOCK;
+    c.b.maxima = c.b.w + b * BLOCK;
     return c;
 }
 
@@ -99,19 +88,19 @@ static void adjust(candidates *c, const omni_sample_params *p, const int32_t *re
     for (size_t i = 0; i < p->n_bias; i++) {
         size_t id = (size_t)p->bias[i].id;
         if (p->bias[i].id >= 0 && id < c->n)
-            c->l[id] = clean(c->l[id] + p->bias[i].bias);
+            c->b.l[id] = clean(c->b.l[id] + p->bias[i].bias);
     }
     if (p->repeat_penalty == 1.0f || n_recent == 0)
         return;
-    memset(c->seen, 0, blocks_of(c->n) * sizeof *c->seen);
+    memset(c->seen, 0, c->b.n * sizeof *c->seen);
     for (size_t i = 0; i < n_recent; i++) {
         size_t id = (size_t)recent[i];
         uint64_t bit = 1ull << (id % 64);
         if (recent[i] < 0 || id >= c->n || (c->seen[id / 64] & bit))
             continue;
         c->seen[id / 64] |= bit;
-        float x = c->l[id];
-        c->l[id] = clean(x > 0 ? x / p->repeat_penalty : x * p->repeat_penalty);
+        float x = c->b.l[id];
+        c->b.l[id] = clean(x > 0 ? x / p->repeat_penalty : x * p->repeat_penalty);
     }
 }
 
@@ -119,20 +108,11 @@ static void adjust(candidates *c, const omni_sample_params *p, const int32_t *re
 static void only_infinite(candidates *c)
 {
     for (size_t i = 0; i < c->n; i++)
-        c->l[i] = c->l[i] == INFINITY ? 0.0f : -INFINITY;
-    c->max = om_sample_maxima(c->l, blocks_of(c->n), c->maxima);
+        c->b.l[i] = c->b.l[i] == INFINITY ? 0.0f : -INFINITY;
+    c->max = om_sample_maxima(&c->b);
 }
 
 /* ---- thresholds ---- */
-
-/* Ascending keys = descending logits, ties by ascending position. l is never NaN or -0. */
-static uint64_t key_of(float l, size_t i)
-{
-    uint32_t bits;
-    memcpy(&bits, &l, sizeof bits);
-    bits = bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
-    return (uint64_t)bits << 32 | (uint32_t)i;
-}
 
 static void insertion_sort(uint64_t *k, size_t n)
 {
@@ -204,40 +184,19 @@ static uint64_t select_key(uint64_t *k, size_t n, const float *w, double sum, do
     return k[n - 1];
 }
 
-/* Keeps the candidates above `value`, and those equal to it up to position `last`. */
-static void keep(candidates *c, float value, size_t last)
-{
-    size_t out = 0;
-    for (size_t from = 0; from < c->n; from += BLOCK) {
-        size_t end = c->n - from < BLOCK ? c->n : from + BLOCK;
-        if (c->all && c->maxima[from / BLOCK] < value)
-            continue;
-        for (size_t i = from; i < end; i++) {
-            float x = c->l[i];
-            c->id[out] = c->all ? (int32_t)i : c->id[i];
-            c->l[out] = x;
-            out += (x > value) | ((x == value) & (i <= last));
-        }
-    }
-    c->n = out;
-    c->all = false;
-    for (; out % BLOCK != 0; out++)
-        c->l[out] = -INFINITY;
-}
-
 /* Keeps the logits >= bound, compared in double. */
 static void keep_from(candidates *c, double bound)
 {
     float value = (float)bound;
     if ((double)value < bound)
         value = nextafterf(value, INFINITY);
-    keep(c, value, SIZE_MAX);
+    om_sample_cut(&c->b, value, SIZE_MAX);
 }
 
 static void keep_key(candidates *c, uint64_t key)
 {
     size_t i = (uint32_t)key;
-    keep(c, c->l[i], i);
+    om_sample_cut(&c->b, c->b.l[i], i);
 }
 
 /* ---- filters ---- */
@@ -246,40 +205,25 @@ static void top_k(candidates *c, size_t k)
 {
     if (k == 0 || k >= c->n)
         return;
-    size_t blocks = blocks_of(c->n);
-    if (k < blocks) {
+    float bar = -INFINITY;
+    if (k < c->b.n) {
         /* k blocks reach the k-th largest maximum, hence so do at least k logits. */
-        for (size_t b = 0; b < blocks; b++)
-            c->keys[b] = key_of(c->maxima[b], b);
-        keep(c, c->maxima[(uint32_t)select_key(c->keys, blocks, NULL, 0, (double)k)], SIZE_MAX);
+        for (size_t b = 0; b < c->b.n; b++)
+            c->keys[b] = om_sample_key(c->b.maxima[b], b);
+        bar = c->b.maxima[(uint32_t)select_key(c->keys, c->b.n, NULL, 0, (double)k)];
     }
-    for (size_t i = 0; i < c->n; i++)
-        c->keys[i] = key_of(c->l[i], i);
-    keep_key(c, select_key(c->keys, c->n, NULL, 0, (double)k));
+    size_t n = om_sample_gather(&c->b, bar, INFINITY, c->keys);
+    keep_key(c, select_key(c->keys, n, NULL, 0, (double)k));
 }
 
-static size_t bucket_of(const candidates *c, size_t i)
+/* A distance from the best logit within which the mass reaches target. */
+static float reach(const candidates *c, double target)
 {
-    float d = (c->max - c->l[i]) * BUCKETS_PER_NAT; /* monotone in l, +infinity where l is -infinity */
-    return d < (float)(BUCKETS - 1) ? (size_t)(uint32_t)(int32_t)d : BUCKETS - 1;
-}
-
-/* The key where the mass crosses target. */
-static uint64_t crossing(candidates *c, double target)
-{
-    double sum = 0;
-    size_t b = 0, n = 0;
-    memset(c->mass, 0, BUCKETS * sizeof *c->mass);
-    for (size_t i = 0; i < c->n; i++)
-        c->mass[bucket_of(c, i)] += (double)c->w[i];
-    for (; b + 1 < BUCKETS && sum + c->mass[b] < target; b++)
-        sum += c->mass[b];
-    /* The candidates' mass is at least target, so bucket b is not empty. */
-    for (size_t i = 0; i < c->n; i++)
-        if (bucket_of(c, i) == b)
-            c->keys[n++] = key_of(c->l[i], i);
-    assert(n > 0);
-    return select_key(c->keys, n, c->w, sum, target);
+    /* Most distributions need a few nats; the steps bound the histogram's work. */
+    for (float nats = 3; nats <= 12; nats += 3)
+        if (om_sample_mass_above(&c->b, c->max - nats) >= target)
+            return nats;
+    return INFINITY;
 }
 
 /* The smallest set of most probable candidates with a probability of at least p (Holtzman et al. 2020). */
@@ -287,14 +231,17 @@ static void top_p(candidates *c, double p)
 {
     if (p >= 1.0)
         return;
-    double total = om_sample_weights(c->l, blocks_of(c->n), c->max, 1.0f, c->w, c->sums);
-    double target = p * total;
-    /* All weights below (1 - p) total / n together stay below (1 - p) total: the set lies above them. */
-    if (c->n > 4 * BLOCK) {
-        keep_from(c, (double)c->max + log((1.0 - p) * total / (double)c->n) - 1e-3);
-        om_sample_weights(c->l, blocks_of(c->n), c->max, 1.0f, c->w, c->sums);
-    }
-    keep_key(c, crossing(c, target));
+    double target = p * om_sample_weights(&c->b, c->max, 1.0f), sum = 0;
+    size_t k = 0;
+    om_sample_histogram(&c->b, c->max, reach(c, target), BUCKETS_PER_NAT, BUCKETS, c->mass);
+    for (; k + 1 < BUCKETS && sum + c->mass[k] < target; k++)
+        sum += c->mass[k];
+    /* The histogram's borders are rounded: one bucket more on each side, and the mass above them counted anew. */
+    float hi = k > 1 ? c->max - (float)(k - 1) / BUCKETS_PER_NAT : c->max;
+    float lo = k + 2 < BUCKETS ? c->max - (float)(k + 2) / BUCKETS_PER_NAT : -INFINITY;
+    size_t n = om_sample_gather(&c->b, lo, hi, c->keys);
+    if (n > 0)
+        keep_key(c, select_key(c->keys, n, c->b.w, om_sample_mass_above(&c->b, hi), target));
 }
 
 static void min_p(candidates *c, double p)
@@ -305,29 +252,33 @@ static void min_p(candidates *c, double p)
 
 /* ---- the draw ---- */
 
-static int32_t token_at(const candidates *c, size_t i)
+/* The first token of block k at which the weights, added to sum, exceed target; the last that has any if rounding keeps
+ * them below. */
+static int32_t draw_from(const candidates *c, size_t k, double sum, double target)
 {
-    return c->all ? (int32_t)i : c->id[i];
+    size_t last = k * BLOCK;
+    for (size_t i = k * BLOCK; i < (k + 1) * BLOCK; i++) {
+        if (c->b.w[i] > 0)
+            last = i;
+        if ((sum += (double)c->b.w[i]) > target)
+            break;
+    }
+    return (int32_t)last;
 }
 
 static int32_t draw(candidates *c, float temperature, double u)
 {
-    size_t blocks = blocks_of(c->n), b = 0, last = 0;
     float inv_t = 1.0f / temperature < 1e30f ? 1.0f / temperature : 1e30f; /* 0 * infinity would lose the best one */
-    double target = u * om_sample_weights(c->l, blocks, c->max, inv_t, c->w, c->sums), sum = 0;
-    for (; b + 1 < blocks && sum + c->sums[b] <= target; b++)
-        sum += c->sums[b];
-    for (size_t i = b * BLOCK; i < c->n; i++) {
-        if (c->w[i] > 0)
-            last = i;
-        if ((sum += (double)c->w[i]) > target)
-            return token_at(c, i);
+    double target = u * om_sample_weights(&c->b, c->max, inv_t), sum = 0;
+    size_t last = 0;
+    for (size_t k = 0; k < c->b.n; k++) {
+        if (c->b.sums[k] > 0)
+            last = k;
+        if (sum + c->b.sums[k] > target)
+            break;
+        sum += c->b.sums[k];
     }
-    /* Rounding may leave the sum a hair below: the last token that can be drawn. Its block may lie further down. */
-    for (size_t i = c->n; last == 0 && i-- > 0;)
-        if (c->w[i] > 0)
-            last = i;
-    return token_at(c, last);
+    return draw_from(c, last, sum, target);
 }
 
 int32_t om_sample_pick(const omni_sample_params *p, const float *logits, size_t n_vocab, const int32_t *recent,
@@ -336,12 +287,12 @@ int32_t om_sample_pick(const omni_sample_params *p, const float *logits, size_t 
     if (p->temperature == 0 && p->n_bias == 0 && (p->repeat_penalty == 1.0f || n_recent == 0))
         return om_sample_argmax(logits, n_vocab);
     candidates c = lay_out(scratch, n_vocab);
-    om_sample_clean(logits, n_vocab, c.l, blocks_of(n_vocab));
+    om_sample_clean(logits, n_vocab, c.b.l);
     adjust(&c, p, recent, n_recent);
     if (p->temperature == 0)
-        return om_sample_argmax(c.l, n_vocab);
+        return om_sample_argmax(c.b.l, n_vocab);
     double u = om_rng_double(rng); /* always exactly one, so that a run can be followed by its seed */
-    c.max = om_sample_maxima(c.l, blocks_of(n_vocab), c.maxima);
+    c.max = om_sample_maxima(&c.b);
     if (c.max == -INFINITY)
         return 0;
     if (c.max == INFINITY)

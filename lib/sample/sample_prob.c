@@ -6,15 +6,27 @@
 
 #define BLOCK OM_SAMPLE_BLOCK
 
+/* One block at a time on the stack. */
+typedef struct window {
+    float l[BLOCK], w[BLOCK], maximum;
+    double sum;
+} window;
+
+static om_blocks view(window *v, const float *logits, size_t n, size_t from)
+{
+    om_sample_clean(logits + from, n - from < BLOCK ? n - from : BLOCK, v->l);
+    return (om_blocks){.n = 1, .l = v->l, .maxima = &v->maximum, .w = v->w, .sums = &v->sum};
+}
+
 /* The largest logit, -infinity when there is none. *from: where the first block that has it begins. */
 static float largest(const float *logits, size_t n, size_t *from)
 {
-    float best = -INFINITY, maximum, tail[BLOCK];
+    window v;
+    float best = -INFINITY;
     for (size_t i = 0; i < n; i += BLOCK) {
-        om_sample_clean(logits + i, n - i < BLOCK ? n - i : BLOCK, tail, 1);
-        om_sample_maxima(tail, 1, &maximum);
-        if (maximum > best) {
-            best = maximum;
+        om_blocks b = view(&v, logits, n, i);
+        if (om_sample_maxima(&b) > best) {
+            best = v.maximum;
             *from = i;
         }
     }
@@ -35,10 +47,11 @@ int32_t om_sample_argmax(const float *logits, size_t n_vocab)
 static double log_sum(const float *logits, size_t n, float max)
 {
     double total = 0;
-    float block[BLOCK];
+    window v;
     for (size_t i = 0; i < n; i += BLOCK) {
-        om_sample_clean(logits + i, n - i < BLOCK ? n - i : BLOCK, block, 1);
-        total += om_sample_weights(block, 1, max, 1.0f, NULL, NULL);
+        om_blocks b = view(&v, logits, n, i);
+        if (om_sample_maxima(&b) > -INFINITY)
+            total += om_sample_weights(&b, max, 1.0f);
     }
     return (double)max + log(total);
 }
