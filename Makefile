@@ -91,7 +91,7 @@ $(BUILD)/lib/kern/kern_x86_avx512.o: private OM_ISA := \
   -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
 $(BUILD)/lib/kern/kern_arm_neon.o: private OM_ISA := -march=armv8.2-a+dotprod
 $(BIN_OBJ): private OM_INC := -Ibin
-$(TEST_OBJ): private OM_INC := -I. -Itests
+$(TEST_OBJ): private OM_INC := -I. -Itests -Ibin
 
 # Stamps change only when what they hold does: other flags rebuild everything, another list of objects the libraries.
 quote = '$(subst ','\'',$(1))'
@@ -121,11 +121,16 @@ $(UNIT_BIN) $(BENCH_BIN): %: %.o $(LIB)
 	$(LINK) -o $@ $< $(LIB) $(OM_LDLIBS) $(LDLIBS)
 ifeq ($(VARIANT),fuzz)
 $(FUZZ_BIN): %: %.o $(LIB)
-	$(LINK) -fsanitize=fuzzer -o $@ $< $(LIB) $(OM_LDLIBS) $(LDLIBS)
+	$(LINK) -fsanitize=fuzzer -o $@ $< $(FUZZ_OBJ) $(LIB) $(OM_LDLIBS) $(LDLIBS)
 else
 $(FUZZ_BIN): %: %.o $(BUILD)/tests/fuzz/replay.o $(LIB)
-	$(LINK) -o $@ $< $(BUILD)/tests/fuzz/replay.o $(LIB) $(OM_LDLIBS) $(LDLIBS)
+	$(LINK) -o $@ $< $(FUZZ_OBJ) $(BUILD)/tests/fuzz/replay.o $(LIB) $(OM_LDLIBS) $(LDLIBS)
 endif
+# the parser of a batch line is omni-run's
+RUN_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bin/run_*.c))) $(CLI_OBJ)
+$(BUILD)/tests/fuzz/fuzz_batch: $(RUN_OBJ)
+$(BUILD)/tests/fuzz/fuzz_batch: private FUZZ_OBJ = $(RUN_OBJ)
+$(BUILD)/tests/fuzz/fuzz_batch: private OM_LDLIBS += -lreadline
 $(INJECT): $(BUILD)/%.so: $(BUILD)/%.o
 	$(CC) -shared -o $@ $< -ldl
 

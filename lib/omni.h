@@ -79,7 +79,7 @@ OMNI_API const char *omni_isa_best(void);
 typedef struct omni_model omni_model; /* a loaded GGUF: mapped weights, tokenizer, thread pool */
 
 typedef enum omni_activations {
-    OMNI_ACT_FAST = 0,  /* activations of quantised matrices rounded to 8 bits a block of 32 */
+    OMNI_ACT_FAST = 0,  /* activations of quantised matrices rounded to 16 bits a block of 32 */
     OMNI_ACT_FLOAT = 1, /* float32 activations: slower, closest to the reference */
 } omni_activations;
 

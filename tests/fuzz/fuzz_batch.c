@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "run.h"
+
+const cli_program run_program; /* the table of options is omni-run.c's; no line of a batch needs it */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -39,6 +39,7 @@ static void check_trust(const om_chat_text *out, const char *source, size_t n)
             abort();
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     omni_message msgs[MESSAGES_MAX];
