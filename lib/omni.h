@@ -92,15 +92,15 @@ typedef struct omni_model_params {
 
 typedef struct omni_model_info { /* strings live as long as the model; "" when the file says nothing */
     const char *path;
-    const char *name;           /* general.name */
-    const char *architecture;   /* llama, qwen2, qwen3, gemma3 */
-    const char *licence;        /* general.license */
-    const char *quantisation;   /* bytes by type, "Q4_1 81% Q8_0 19%" */
-    const char *tokenizer;      /* "bpe smollm", "spm" */
-    const char *chat_template;  /* "chatml (built in)", "from file (jinja)", "none" */
-    const char *isa;            /* ISA level in use */
+    const char *name;          /* general.name */
+    const char *architecture;  /* llama, qwen2, qwen3, gemma3 */
+    const char *licence;       /* general.license */
+    const char *quantisation;  /* bytes by type, "Q4_1 81% Q8_0 19%" */
+    const char *tokenizer;     /* "bpe smollm", "spm" */
+    const char *chat_template; /* "chatml (built in)", "from file (jinja)", "none" */
+    const char *isa;           /* ISA level in use */
     uint64_t file_bytes, n_params;
-    uint64_t vocab_hash;        /* FNV-1a 64 over the token texts; omni-stream's vocab= shows its low 32 bits */
+    uint64_t vocab_hash; /* FNV-1a 64 over the token texts; omni-stream's vocab= shows its low 32 bits */
     uint32_t n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv, n_ff;
     int threads;
 } omni_model_info;
@@ -166,8 +166,8 @@ enum { OMNI_CHAT_REPLY = 1 /* end with the opening of an assistant message */ };
 /* Appends the ids of a conversation. tmpl: NULL = the model's own; a built-in name ("chatml", "llama2", "llama3",
  * "gemma", ...: omni_chat_builtin); or, if it contains "{%" or "{{", Jinja source. E_INPUT when the model has no
  * template, or the template fails: line and column are named. */
-OMNI_API OMNI_MUST_CHECK omni_status omni_chat_encode(const omni_model *m, const char *tmpl, const omni_message *msgs, size_t n,
-                                                      unsigned flags, omni_tokens *out, omni_error *err);
+OMNI_API OMNI_MUST_CHECK omni_status omni_chat_encode(const omni_model *m, const char *tmpl, const omni_message *msgs,
+                                                      size_t n, unsigned flags, omni_tokens *out, omni_error *err);
 /* Name of the i-th built-in template, NULL after the last. */
 OMNI_API const char *omni_chat_builtin(size_t i);
 
@@ -198,8 +198,8 @@ OMNI_API OMNI_MUST_CHECK omni_status omni_session_sync(omni_session *s, const in
 OMNI_API OMNI_MUST_CHECK omni_status omni_session_eval(omni_session *s, const int32_t *ids, size_t n, omni_error *err);
 /* Appends tokens and calls fn with the logits [n_vocab] of each of them in order; fn returns 0 to go on. */
 OMNI_API OMNI_MUST_CHECK omni_status omni_session_eval_each(omni_session *s, const int32_t *ids, size_t n,
-                                                            int (*fn)(void *user, size_t i, const float *logits), void *user,
-                                                            omni_error *err);
+                                                            int (*fn)(void *user, size_t i, const float *logits),
+                                                            void *user, omni_error *err);
 /* Logits [n_vocab] after the last token, NULL before the first; valid until the next call on s. */
 OMNI_API const float *omni_session_logits(const omni_session *s);
 /* Forgets all tokens from position n on. The logits are gone until the next eval (sync recomputes one token). */
@@ -233,8 +233,8 @@ typedef struct omni_sampler omni_sampler; /* parameters + rng + the recent token
 
 OMNI_API omni_sample_params omni_sample_params_default(void);
 /* E_USAGE names the parameter that is out of range. */
-OMNI_API OMNI_MUST_CHECK omni_status omni_sampler_new(omni_sampler **out, const omni_model *m, const omni_sample_params *p,
-                                                      omni_error *err);
+OMNI_API OMNI_MUST_CHECK omni_status omni_sampler_new(omni_sampler **out, const omni_model *m,
+                                                      const omni_sample_params *p, omni_error *err);
 OMNI_API void omni_sampler_free(omni_sampler *s);
 /* Starts again from a seed with an empty history. */
 OMNI_API void omni_sampler_reset(omni_sampler *s, uint64_t seed);
@@ -246,12 +246,12 @@ OMNI_API int32_t omni_sampler_pick(omni_sampler *s, const float *logits);
 /* ---- generation ----------------------------------------------------------------------- */
 
 typedef struct omni_generate_params {
-    int64_t max_tokens;       /* -1 = until the model ends or the context is full */
-    const char *const *stop;  /* stop strings; the text ends before the first of them */
+    int64_t max_tokens;      /* -1 = until the model ends or the context is full */
+    const char *const *stop; /* stop strings; the text ends before the first of them */
     size_t n_stop;
-    int ignore_end;           /* 1 = end tokens do not end the answer */
-    int want_logprobs;        /* 1 = fill logprob in each piece (costs a pass over the logits) */
-    int shift;                /* 1 = when the context is full, shift it, keeping the first n_keep positions */
+    int ignore_end;    /* 1 = end tokens do not end the answer */
+    int want_logprobs; /* 1 = fill logprob in each piece (costs a pass over the logits) */
+    int shift;         /* 1 = when the context is full, shift it, keeping the first n_keep positions */
     size_t n_keep;
 } omni_generate_params;
 
@@ -263,8 +263,8 @@ typedef enum omni_finish {
 } omni_finish;
 
 typedef struct omni_piece {
-    int32_t id;          /* the token, -1 for text released at the end */
-    const char *text;    /* whole UTF-8 characters; may be empty while text is held back */
+    int32_t id;       /* the token, -1 for text released at the end */
+    const char *text; /* whole UTF-8 characters; may be empty while text is held back */
     size_t len;
     float logprob;       /* natural log of its probability before temperature; NaN unless asked for */
     const float *logits; /* [n_vocab] it was picked from; valid during the callback; NULL when id is -1 */
@@ -272,7 +272,7 @@ typedef struct omni_piece {
 
 typedef struct omni_generate_result {
     omni_finish finish;
-    size_t n_tokens;      /* picked tokens, the end token included */
+    size_t n_tokens;       /* picked tokens, the end token included */
     double first_s, all_s; /* seconds to the first pick and for all */
 } omni_generate_result;
 
@@ -343,20 +343,26 @@ OMNI_API OMNI_MUST_CHECK omni_status omni_record_write(const omni_record *rec, c
 
 typedef struct omni_json omni_json; /* a parsed document or a value inside one */
 typedef enum omni_json_type {
-    OMNI_JSON_NULL, OMNI_JSON_BOOL, OMNI_JSON_NUMBER, OMNI_JSON_STRING, OMNI_JSON_ARRAY, OMNI_JSON_OBJECT,
+    OMNI_JSON_NULL,
+    OMNI_JSON_BOOL,
+    OMNI_JSON_NUMBER,
+    OMNI_JSON_STRING,
+    OMNI_JSON_ARRAY,
+    OMNI_JSON_OBJECT,
 } omni_json_type;
 
 /* Strict RFC 8259, depth <= 64, duplicate keys refused. Free the root with omni_json_free. */
 OMNI_API OMNI_MUST_CHECK omni_status omni_json_parse(omni_json **out, const char *text, size_t len, omni_error *err);
 OMNI_API void omni_json_free(omni_json *root);
 OMNI_API omni_json_type omni_json_typeof(const omni_json *v);
-OMNI_API size_t omni_json_count(const omni_json *v);                              /* members or elements, else 0 */
-OMNI_API const omni_json *omni_json_at(const omni_json *v, size_t i);             /* element or member value */
-OMNI_API const char *omni_json_key(const omni_json *v, size_t i, size_t *len);    /* member name */
-OMNI_API const omni_json *omni_json_get(const omni_json *obj, const char *key);   /* NULL when absent or not an object */
-OMNI_API const char *omni_json_string(const omni_json *v, size_t *len);           /* UTF-8, NUL-terminated; NULL if not a string */
-OMNI_API int omni_json_number(const omni_json *v, double *out);                   /* 0 if not a number */
-OMNI_API int omni_json_bool(const omni_json *v, int *out);                        /* 0 if not a bool */
+OMNI_API size_t omni_json_count(const omni_json *v);                            /* members or elements, else 0 */
+OMNI_API const omni_json *omni_json_at(const omni_json *v, size_t i);           /* element or member value */
+OMNI_API const char *omni_json_key(const omni_json *v, size_t i, size_t *len);  /* member name */
+OMNI_API const omni_json *omni_json_get(const omni_json *obj, const char *key); /* NULL when absent or not an object */
+OMNI_API const char *omni_json_string(const omni_json *v,
+                                      size_t *len);             /* UTF-8, NUL-terminated; NULL if not a string */
+OMNI_API int omni_json_number(const omni_json *v, double *out); /* 0 if not a number */
+OMNI_API int omni_json_bool(const omni_json *v, int *out);      /* 0 if not a bool */
 /* Appends text as a quoted JSON string; buffer rules as in omni_record_write. */
 OMNI_API OMNI_MUST_CHECK omni_status omni_json_quote(const char *text, size_t len, char **buf, size_t *n, size_t *cap);
 

@@ -17,10 +17,10 @@ struct omni_session {
 struct omni_model {
     om_gguf *gguf;
     om_tok *tok;
-    om_pool *pool;   /* one pool per model handle */
-    om_model *net;   /* NULL when opened with vocab_only */
+    om_pool *pool; /* one pool per model handle */
+    om_model *net; /* NULL when opened with vocab_only */
     omni_model_info info;
-    char *text[8];   /* what info's strings point to, owned */
+    char *text[8]; /* what info's strings point to, owned */
     size_t n_text;
     om_buf meta_key, meta_value; /* of the last omni_model_meta_at */
 };

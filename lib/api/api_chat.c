@@ -39,7 +39,7 @@ const char *om_chat_guess(const om_tok *t)
     static const struct {
         const char *token, *name;
     } table[] = {
-        {"<|im_start|>", "chatml"},         {"<start_of_turn>", "gemma"}, {"<|start_header_id|>", "llama3"},
+        {"<|im_start|>", "chatml"},  {"<start_of_turn>", "gemma"}, {"<|start_header_id|>", "llama3"},
         {"<|assistant|>", "zephyr"}, {"[INST]", "mistral"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

@@ -14,9 +14,9 @@ typedef struct gen { /* one omni_generate */
     void *user;
     omni_generate_result r;
     omni_text_decoder dec;
-    om_buf held;      /* text not reported yet because a stop string may begin in it */
+    om_buf held; /* text not reported yet because a stop string may begin in it */
     double t0;
-    bool stopped;     /* the callback said stop */
+    bool stopped; /* the callback said stop */
 } gen;
 
 omni_generate_params omni_generate_params_default(void)
@@ -31,7 +31,8 @@ static omni_status check_params(const omni_generate_params *p, omni_error *err)
     for (size_t i = 0; i < p->n_stop; i++) {
         size_t n = strlen(p->stop[i]);
         if (n == 0 || n > MAX_STOP_BYTES)
-            return om_fail(err, OMNI_E_USAGE, "stop string %zu: expected 1..%d bytes, found %zu", i + 1, MAX_STOP_BYTES, n);
+            return om_fail(err, OMNI_E_USAGE, "stop string %zu: expected 1..%d bytes, found %zu", i + 1, MAX_STOP_BYTES,
+                           n);
     }
     return OMNI_OK;
 }
@@ -104,7 +105,8 @@ static omni_status flush(gen *g, omni_error *err)
     return OMNI_OK;
 }
 
-/* Room for one more token: drops half of what follows the first n_keep positions. False when shifting is off or useless. */
+/* Room for one more token: drops half of what follows the first n_keep positions. False when shifting is off or
+ * useless. */
 static bool make_room(gen *g, omni_status *st, omni_error *err)
 {
     size_t n, n_ctx = omni_session_n_ctx(g->s), keep = g->p->n_keep;
@@ -153,7 +155,8 @@ static omni_status run(gen *g, omni_error *err)
 }
 
 omni_status omni_generate(omni_session *s, omni_sampler *sp, const omni_generate_params *p,
-                          int (*cb)(void *user, const omni_piece *piece), void *user, omni_generate_result *r, omni_error *err)
+                          int (*cb)(void *user, const omni_piece *piece), void *user, omni_generate_result *r,
+                          omni_error *err)
 {
     omni_generate_params def = omni_generate_params_default();
     gen g = {.s = s, .sp = sp, .p = p ? p : &def, .cb = cb, .user = user, .t0 = om_clock_s()};

@@ -83,8 +83,10 @@ static omni_status describe_quantisation(omni_model *m)
 
 static const char *describe_template(const omni_model *m)
 {
-    static const char *const guessed[][2] = {{"chatml", "chatml (built in)"},   {"gemma", "gemma (built in)"},
-                                             {"llama3", "llama3 (built in)"},   {"zephyr", "zephyr (built in)"},
+    static const char *const guessed[][2] = {{"chatml", "chatml (built in)"},
+                                             {"gemma", "gemma (built in)"},
+                                             {"llama3", "llama3 (built in)"},
+                                             {"zephyr", "zephyr (built in)"},
                                              {"mistral", "mistral (built in)"}};
     const char *name = om_chat_guess(m->tok);
     if (om_gguf_has(m->gguf, "tokenizer.chat_template"))

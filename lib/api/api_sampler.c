@@ -13,7 +13,8 @@ struct omni_sampler {
     void *scratch;
 };
 
-/* Temperature and top-p as the default model's card recommends; the mild penalty keeps small models from going in circles. */
+/* Temperature and top-p as the default model's card recommends; the mild penalty keeps small models from going in
+ * circles. */
 omni_sample_params omni_sample_params_default(void)
 {
     return (omni_sample_params){

@@ -39,8 +39,9 @@ omni_status omni_session_new(omni_session **out, omni_model *m, const omni_sessi
     if (!m->net)
         return om_fail(err, OMNI_E_USAGE, "%s was opened for its vocabulary only", m->info.path);
     if (r.n_ctx > MAX_CTX || r.n_batch > MAX_BATCH)
-        return om_fail(err, OMNI_E_USAGE, "context: expected up to %u positions and batches of up to %u, found %u and %u", MAX_CTX, MAX_BATCH,
-                       r.n_ctx, r.n_batch);
+        return om_fail(err, OMNI_E_USAGE,
+                       "context: expected up to %u positions and batches of up to %u, found %u and %u", MAX_CTX,
+                       MAX_BATCH, r.n_ctx, r.n_batch);
     omni_session *s = om_alloc_zero(1, sizeof *s);
     if (!s)
         return om_fail_memory(err, sizeof *s, "a session");
@@ -109,10 +110,12 @@ static omni_status check_prompt(const omni_session *s, const int32_t *ids, size_
     if (n == 0)
         return om_fail(err, OMNI_E_USAGE, "an empty prompt: expected at least one token");
     if (n > om_seq_n_ctx(s->seq))
-        return om_fail(err, OMNI_E_FULL, "prompt of %zu tokens is longer than the context of %zu", n, om_seq_n_ctx(s->seq));
+        return om_fail(err, OMNI_E_FULL, "prompt of %zu tokens is longer than the context of %zu", n,
+                       om_seq_n_ctx(s->seq));
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= s->m->info.n_vocab)
-            return om_fail(err, OMNI_E_INPUT, "token %zu: expected an id in 0..%u, found %d", i, s->m->info.n_vocab - 1, ids[i]);
+            return om_fail(err, OMNI_E_INPUT, "token %zu: expected an id in 0..%u, found %d", i, s->m->info.n_vocab - 1,
+                           ids[i]);
     return OMNI_OK;
 }
 

@@ -21,7 +21,7 @@ typedef struct om_chat_env {
 const char *om_chat_builtin_source(const char *name);
 const char *om_chat_builtin_name(size_t i);
 /* Renders. Errors name line and column of the template. */
-omni_status om_chat_render(const char *source, size_t n, const om_chat_env *env, const omni_message *msgs, size_t n_msgs,
-                           bool reply, om_chat_text *out, omni_error *err);
+omni_status om_chat_render(const char *source, size_t n, const om_chat_env *env, const omni_message *msgs,
+                           size_t n_msgs, bool reply, om_chat_text *out, omni_error *err);
 
 #endif

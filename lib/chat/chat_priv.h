@@ -14,17 +14,17 @@
 #include <setjmp.h>
 
 enum {
-    CHAT_SOURCE_MAX = 1 << 20,     /* bytes of template source */
-    CHAT_OUTPUT_MAX = 16 << 20,    /* bytes of any one text being built */
-    CHAT_MEMORY_MAX = 128 << 20,   /* bytes allocated or written during one render, never given back before its end */
-    CHAT_STEP_MAX = 1000 * 1000,   /* nodes evaluated ... */
-    CHAT_STEP_PER_MESSAGE = 2000,  /* ... and more for each message */
-    CHAT_BYTES_PER_STEP = 256,     /* bytes read or compared that cost one step */
-    CHAT_DEPTH_PARSE = 300,        /* nested brackets, blocks, unary operators */
-    CHAT_DEPTH_EVAL = 512,         /* nested nodes, macro calls included */
-    CHAT_DEPTH_VALUE = 64,         /* nested lists and dicts when printed or compared */
-    CHAT_RANGE_MAX = 100 * 1000,   /* elements of range(), as in Jinja's sandbox */
-    CHAT_PARAM_MAX = 6,            /* parameters of a built-in function */
+    CHAT_SOURCE_MAX = 1 << 20,    /* bytes of template source */
+    CHAT_OUTPUT_MAX = 16 << 20,   /* bytes of any one text being built */
+    CHAT_MEMORY_MAX = 128 << 20,  /* bytes allocated or written during one render, never given back before its end */
+    CHAT_STEP_MAX = 1000 * 1000,  /* nodes evaluated ... */
+    CHAT_STEP_PER_MESSAGE = 2000, /* ... and more for each message */
+    CHAT_BYTES_PER_STEP = 256,    /* bytes read or compared that cost one step */
+    CHAT_DEPTH_PARSE = 300,       /* nested brackets, blocks, unary operators */
+    CHAT_DEPTH_EVAL = 512,        /* nested nodes, macro calls included */
+    CHAT_DEPTH_VALUE = 64,        /* nested lists and dicts when printed or compared */
+    CHAT_RANGE_MAX = 100 * 1000,  /* elements of range(), as in Jinja's sandbox */
+    CHAT_PARAM_MAX = 6,           /* parameters of a built-in function */
 };
 
 /* Bytes and, for each of them, whether the template wrote it. */
@@ -232,10 +232,11 @@ void om_chat_dict_set(chat_run *c, chat_dict *d, chat_value key, chat_value valu
 const char *om_chat_kind_name(const chat_value *v);
 bool om_chat_truth(const chat_value *v);
 bool om_chat_equal(chat_run *c, const chat_value *a, const chat_value *b, int depth);
-int om_chat_order(chat_run *c, const chat_value *a, const chat_value *b, size_t at); /* <0 0 >0; fails for unlike kinds */
+int om_chat_order(chat_run *c, const chat_value *a, const chat_value *b,
+                  size_t at); /* <0 0 >0; fails for unlike kinds */
 bool om_chat_contains(chat_run *c, const chat_value *in, const chat_value *what, size_t at);
-const chat_list *om_chat_iterate(chat_run *c, const chat_value *v, size_t at); /* elements, keys or characters */
-bool om_chat_is_number(const chat_value *v);                                   /* bool included, as in Python */
+const chat_list *om_chat_iterate(chat_run *c, const chat_value *v, size_t at);  /* elements, keys or characters */
+bool om_chat_is_number(const chat_value *v);                                    /* bool included, as in Python */
 bool om_chat_need_int(chat_run *c, const chat_call *k, size_t i, int64_t *out); /* false: not given or none */
 chat_str om_chat_need_str(chat_run *c, const chat_value *v, size_t at, const char *what);
 int om_chat_float_text(double f, char buf[40]); /* as Python's repr */
@@ -245,7 +246,7 @@ chat_str om_chat_str_of(chat_run *c, const chat_value *v, size_t at);
 void om_chat_repr(chat_run *c, chat_sb *b, const chat_value *v, int depth, size_t at);
 typedef struct chat_json {
     bool ascii, sort;
-    int64_t indent; /* -1 = on one line */
+    int64_t indent;     /* -1 = on one line */
     chat_str item, key; /* separators */
 } chat_json;
 void om_chat_to_json(chat_run *c, chat_sb *b, const chat_value *v, const chat_json *j, int depth, size_t at);
@@ -309,13 +310,13 @@ typedef enum chat_node_kind {
     CN_OR,
     CN_COND, /* a if b else c; c may be NULL */
     /* statements, linked by next */
-    CN_OUTPUT,    /* a */
-    CN_IF,        /* a: condition, b: body, c: else body or a CN_IF for elif */
-    CN_FOR,       /* kids: targets; a: list, b: body, c: else body, d: filter */
-    CN_SET,       /* kids: targets; a: value */
-    CN_SET_BLOCK, /* kids: one target; a: filter chain or NULL, b: body */
-    CN_MACRO,     /* name, kids: CN_KWARG parameters (a = default or NULL), b: body */
-    CN_CALL_BLOCK, /* a: CN_CALL, c: nameless CN_MACRO of the body */
+    CN_OUTPUT,       /* a */
+    CN_IF,           /* a: condition, b: body, c: else body or a CN_IF for elif */
+    CN_FOR,          /* kids: targets; a: list, b: body, c: else body, d: filter */
+    CN_SET,          /* kids: targets; a: value */
+    CN_SET_BLOCK,    /* kids: one target; a: filter chain or NULL, b: body */
+    CN_MACRO,        /* name, kids: CN_KWARG parameters (a = default or NULL), b: body */
+    CN_CALL_BLOCK,   /* a: CN_CALL, c: nameless CN_MACRO of the body */
     CN_FILTER_BLOCK, /* a: filter chain, b: body */
     CN_WITH,         /* kids: CN_KWARG, b: body; no kids: a plain scope */
     CN_BREAK,

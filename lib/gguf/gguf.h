@@ -9,8 +9,19 @@
 #define OM_GGUF_MAX_DIMS 4
 
 typedef enum om_gguf_type { /* metadata value types, the file's numbers */
-    OM_GGUF_U8, OM_GGUF_I8, OM_GGUF_U16, OM_GGUF_I16, OM_GGUF_U32, OM_GGUF_I32, OM_GGUF_F32, OM_GGUF_BOOL,
-    OM_GGUF_STRING, OM_GGUF_ARRAY, OM_GGUF_U64, OM_GGUF_I64, OM_GGUF_F64,
+                            OM_GGUF_U8,
+                            OM_GGUF_I8,
+                            OM_GGUF_U16,
+                            OM_GGUF_I16,
+                            OM_GGUF_U32,
+                            OM_GGUF_I32,
+                            OM_GGUF_F32,
+                            OM_GGUF_BOOL,
+                            OM_GGUF_STRING,
+                            OM_GGUF_ARRAY,
+                            OM_GGUF_U64,
+                            OM_GGUF_I64,
+                            OM_GGUF_F64,
 } om_gguf_type;
 
 typedef struct om_str { /* not NUL-terminated */
@@ -20,13 +31,13 @@ typedef struct om_str { /* not NUL-terminated */
 
 typedef struct om_gguf_tensor {
     om_str name;
-    uint32_t type;                /* number format as in the file: see om_type in kern.h */
-    uint32_t n_dims;              /* 1..4 */
+    uint32_t type;                  /* number format as in the file: see om_type in kern.h */
+    uint32_t n_dims;                /* 1..4 */
     uint64_t dim[OM_GGUF_MAX_DIMS]; /* dim[0] is the fastest (columns); unused ones are 1; all >= 1 */
     uint64_t n_elements;
-    uint64_t offset;              /* from the start of the file, aligned */
-    uint64_t size;                /* bytes; data lies inside the file */
-    const void *data;             /* NULL when the number format is unknown (size is then 0) */
+    uint64_t offset;  /* from the start of the file, aligned */
+    uint64_t size;    /* bytes; data lies inside the file */
+    const void *data; /* NULL when the number format is unknown (size is then 0) */
 } om_gguf_tensor;
 
 typedef struct om_gguf om_gguf;
@@ -59,7 +70,8 @@ typedef struct om_gguf_array {
     const unsigned char *p;
     size_t bytes; /* all of it, already known to lie inside the file */
 } om_gguf_array;
-omni_status om_gguf_get_array(const om_gguf *g, const char *key, om_gguf_type elem, om_gguf_array *out, omni_error *err);
+omni_status om_gguf_get_array(const om_gguf *g, const char *key, om_gguf_type elem, om_gguf_array *out,
+                              omni_error *err);
 /* Walks a string array: call n times with *cursor = 0 at first. Cannot fail: checked at open. */
 om_str om_gguf_array_next_str(const om_gguf_array *a, size_t *cursor);
 /* Element i of a fixed-width array as a double / int64 (i < n). */

@@ -14,11 +14,11 @@ typedef enum om_arch { OM_ARCH_LLAMA, OM_ARCH_QWEN2, OM_ARCH_QWEN3, OM_ARCH_GEMM
 typedef struct om_hparams {
     om_arch arch;
     uint32_t n_vocab, n_ctx_train, n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff, n_rot;
-    uint32_t window;          /* sliding window of local layers, 0 = none */
-    uint32_t window_pattern;  /* layer i is local when i % pattern < pattern - 1 */
+    uint32_t window;                                        /* sliding window of local layers, 0 = none */
+    uint32_t window_pattern;                                /* layer i is local when i % pattern < pattern - 1 */
     float norm_eps, rope_base, rope_base_local, rope_scale; /* rope_scale: positions are multiplied by it */
     float embd_scale, attn_scale;
-    float logit_cap;          /* logits = cap * tanh(logits / cap); 0 = off */
+    float logit_cap; /* logits = cap * tanh(logits / cap); 0 = off */
     bool rope_neox, gelu;
 } om_hparams;
 /* Reads and checks the hyperparameters; needs no tensor. */
@@ -42,7 +42,8 @@ typedef struct om_model {
 } om_model;
 
 /* g and pool must outlive the model. */
-omni_status om_model_new(om_model **out, const om_gguf *g, om_pool *pool, const om_kern *kern, bool float_act, omni_error *err);
+omni_status om_model_new(om_model **out, const om_gguf *g, om_pool *pool, const om_kern *kern, bool float_act,
+                         omni_error *err);
 void om_model_free(om_model *m);
 
 typedef struct om_seq om_seq; /* one sequence: tokens, KV cache, work space of a forward pass, logits */
@@ -55,7 +56,8 @@ size_t om_seq_n_ctx(const om_seq *s);
 const int32_t *om_seq_tokens(const om_seq *s);
 const float *om_seq_logits(const om_seq *s); /* NULL when there are none */
 void om_seq_truncate(om_seq *s, size_t n);
-/* Appends n tokens; logits of the last are ready then. each (may be NULL) gets the logits of every one. No allocation. */
+/* Appends n tokens; logits of the last are ready then. each (may be NULL) gets the logits of every one. No allocation.
+ */
 omni_status om_seq_eval(om_seq *s, const int32_t *ids, size_t n, int (*each)(void *user, size_t i, const float *logits),
                         void *user, omni_error *err);
 omni_status om_seq_shift(om_seq *s, size_t keep, size_t drop, omni_error *err);

@@ -35,15 +35,18 @@ static void bind_mat(binder *b, om_mat *w, size_t rows, size_t cols, bool requir
     uint32_t block, bytes;
     if (!ti || !t->data) {
         bool known = om_gguf_format(t->type, &format, &block, &bytes);
-        b->status = om_fail(b->err, OMNI_E_INPUT,
-                            "%s: tensor '%s': expected F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K, found %s (%u)",
-                            path, name, known ? format : "an unknown format", t->type);
+        b->status = om_fail(
+            b->err, OMNI_E_INPUT,
+            "%s: tensor '%s': expected F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K, found %s (%u)",
+            path, name, known ? format : "an unknown format", t->type);
     } else if (t->dim[0] != cols || t->dim[1] != rows || t->dim[2] != 1 || t->dim[3] != 1) {
         b->status = om_fail(b->err, OMNI_E_INPUT,
-                            "%s: tensor '%s': expected shape [%zu, %zu], found [%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64 "]", path,
-                            name, cols, rows, t->dim[0], t->dim[1], t->dim[2], t->dim[3]);
+                            "%s: tensor '%s': expected shape [%zu, %zu], found [%" PRIu64 ", %" PRIu64 ", %" PRIu64
+                            ", %" PRIu64 "]",
+                            path, name, cols, rows, t->dim[0], t->dim[1], t->dim[2], t->dim[3]);
     } else if (cols % ti->block != 0) {
-        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': rows of %zu weights are not whole blocks of %u", path, name, cols, ti->block);
+        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': rows of %zu weights are not whole blocks of %u",
+                            path, name, cols, ti->block);
     } else {
         *w = (om_mat){t->data, (om_type)t->type, rows, cols, cols / ti->block * ti->bytes};
         if (cols > b->m->max_cols)
@@ -57,12 +60,14 @@ static void bind_vec(binder *b, const float **v, size_t n, bool required, const 
     if (!t)
         return;
     if (t->type != OM_F32 || !t->data)
-        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': expected F32, found format %u", om_gguf_path(b->g), name, t->type);
+        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': expected F32, found format %u", om_gguf_path(b->g),
+                            name, t->type);
     else if (t->n_elements != n || t->dim[0] != n)
-        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': expected %zu values, found %" PRIu64, om_gguf_path(b->g), name, n,
-                            t->n_elements);
+        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': expected %zu values, found %" PRIu64,
+                            om_gguf_path(b->g), name, n, t->n_elements);
     else if ((uintptr_t)t->data % sizeof(float) != 0)
-        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': byte %" PRIu64 " is not aligned for floats", om_gguf_path(b->g), name, t->offset);
+        b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor '%s': byte %" PRIu64 " is not aligned for floats",
+                            om_gguf_path(b->g), name, t->offset);
     else
         *v = t->data;
 }
@@ -86,7 +91,8 @@ static void bind_layer(binder *b, size_t i)
     const om_hparams *h = &b->m->h;
     om_layer *l = &b->m->layer[i];
     size_t n_q = (size_t)h->n_head * h->head_dim, n_kv = (size_t)h->n_head_kv * h->head_dim;
-    bool gemma = h->arch == OM_ARCH_GEMMA3, qk_norm = gemma || h->arch == OM_ARCH_QWEN3, qwen2 = h->arch == OM_ARCH_QWEN2;
+    bool gemma = h->arch == OM_ARCH_GEMMA3, qk_norm = gemma || h->arch == OM_ARCH_QWEN3,
+         qwen2 = h->arch == OM_ARCH_QWEN2;
     layer_mat(b, i, &l->wq, "attn_q", n_q, h->n_embd);
     layer_mat(b, i, &l->wk, "attn_k", n_kv, h->n_embd);
     layer_mat(b, i, &l->wv, "attn_v", n_kv, h->n_embd);
@@ -111,7 +117,8 @@ static void bind_layer(binder *b, size_t i)
     }
 }
 
-/* What the rotary part needs: frequencies of global and local layers, Llama 3's per-frequency divisors if they are there. */
+/* What the rotary part needs: frequencies of global and local layers, Llama 3's per-frequency divisors if they are
+ * there. */
 static void bind_rope(binder *b)
 {
     om_model *m = b->m;
@@ -120,8 +127,9 @@ static void bind_rope(binder *b)
     bind_vec(b, &factors, h->n_rot / 2, false, "rope_freqs.weight");
     for (size_t i = 0; factors && i < h->n_rot / 2; i++)
         if (!(factors[i] > 0) || !isfinite(factors[i])) {
-            b->status = om_fail(b->err, OMNI_E_INPUT, "%s: tensor 'rope_freqs.weight': expected positive values, found %g", om_gguf_path(b->g),
-                                (double)factors[i]);
+            b->status =
+                om_fail(b->err, OMNI_E_INPUT, "%s: tensor 'rope_freqs.weight': expected positive values, found %g",
+                        om_gguf_path(b->g), (double)factors[i]);
             return;
         }
     if (b->status == OMNI_OK)
@@ -145,7 +153,8 @@ static omni_status bind_all(om_model *m, const om_gguf *g, omni_error *err)
     return b.status;
 }
 
-omni_status om_model_new(om_model **out, const om_gguf *g, om_pool *pool, const om_kern *kern, bool float_act, omni_error *err)
+omni_status om_model_new(om_model **out, const om_gguf *g, om_pool *pool, const om_kern *kern, bool float_act,
+                         omni_error *err)
 {
     om_model *m = om_alloc_zero(1, sizeof *m);
     if (!m)

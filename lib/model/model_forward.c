@@ -1,6 +1,6 @@
 /* model_forward.c - the forward pass of a Llama-type decoder, top to bottom. Shapes: T tokens of this call, E = n_embd,
- * D = head_dim, H = n_head, G = n_head_kv, F = n_ff. Source: the architectures as Hugging Face transformers computes them
- * (modeling_llama.py, modeling_qwen2.py, modeling_qwen3.py, modeling_gemma3.py) on GGUF's tensor order. */
+ * D = head_dim, H = n_head, G = n_head_kv, F = n_ff. Source: the architectures as Hugging Face transformers computes
+ * them (modeling_llama.py, modeling_qwen2.py, modeling_qwen3.py, modeling_gemma3.py) on GGUF's tensor order. */
 #include "model/model_seq.h"
 
 #include <math.h>
@@ -151,7 +151,8 @@ static void attention_half(pass *p)
     om_work *w = &p->s->w;
     size_t ld = n_q(h) + 2 * n_kv(h);
     om_nn_rms_norm(p->nn, w->x, l->attn_norm, h->norm_eps, w->h, h->n_embd, p->T);
-    const om_nn_out qkv[3] = {{&l->wq, w->qkv, ld}, {&l->wk, w->qkv + n_q(h), ld}, {&l->wv, w->qkv + n_q(h) + n_kv(h), ld}};
+    const om_nn_out qkv[3] = {
+        {&l->wq, w->qkv, ld}, {&l->wk, w->qkv + n_q(h), ld}, {&l->wv, w->qkv + n_q(h) + n_kv(h), ld}};
     linear(p->nn, w->q16, w->h, h->n_embd, p->T, qkv, 3);
     per_token(p, qkv_piece);
     const om_attn a = {&p->s->kv, p->layer, h->n_head, h->attn_scale, l->local ? h->window : 0};

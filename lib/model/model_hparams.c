@@ -38,7 +38,8 @@ static uint32_t get_u32(reader *r, const char *suffix, uint32_t min, uint32_t ma
     key_of(r, suffix, key, sizeof key);
     r->status = om_gguf_get_u32(r->g, key, &v, r->err);
     if (r->status == OMNI_OK && (v < min || v > max))
-        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: key '%s': expected %u..%u, found %u", om_gguf_path(r->g), key, min, max, v);
+        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: key '%s': expected %u..%u, found %u", om_gguf_path(r->g), key,
+                            min, max, v);
     return v;
 }
 
@@ -56,7 +57,8 @@ static float get_f32_or(reader *r, const char *suffix, double min, double max, f
     key_of(r, suffix, key, sizeof key);
     r->status = om_gguf_get_f32(r->g, key, &v, r->err);
     if (r->status == OMNI_OK && !((double)v >= min && (double)v <= max))
-        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: key '%s': expected %g..%g, found %g", om_gguf_path(r->g), key, min, max, (double)v);
+        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: key '%s': expected %g..%g, found %g", om_gguf_path(r->g), key,
+                            min, max, (double)v);
     return v;
 }
 
@@ -85,8 +87,8 @@ static omni_status read_arch(om_hparams *h, const om_gguf *g, const char **name,
             *name = arch_table[i].name;
             return OMNI_OK;
         }
-    return om_fail(err, OMNI_E_INPUT, "%s: architecture: expected llama, qwen2, qwen3 or gemma3, found '%.*s'", om_gguf_path(g),
-                   (int)(s.n < 64 ? s.n : 64), s.p);
+    return om_fail(err, OMNI_E_INPUT, "%s: architecture: expected llama, qwen2, qwen3 or gemma3, found '%.*s'",
+                   om_gguf_path(g), (int)(s.n < 64 ? s.n : 64), s.p);
 }
 
 static void read_shape(reader *r, om_hparams *h)
@@ -105,18 +107,23 @@ static void read_shape(reader *r, om_hparams *h)
         return;
     const char *path = om_gguf_path(r->g);
     if (h->n_head % h->n_head_kv != 0)
-        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: %u query heads are not a multiple of %u key heads", path, h->n_head, h->n_head_kv);
+        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: %u query heads are not a multiple of %u key heads", path,
+                            h->n_head, h->n_head_kv);
     else if (value_dim != h->head_dim)
-        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: keys of %u and values of %u dimensions: expected equal sizes", path, h->head_dim, value_dim);
+        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: keys of %u and values of %u dimensions: expected equal sizes",
+                            path, h->head_dim, value_dim);
     else if (h->head_dim < 4 || h->head_dim > MAX_HEAD_DIM || h->head_dim % 4 != 0)
-        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: head size: expected a multiple of 4 in 4..%d, found %u", path, MAX_HEAD_DIM, h->head_dim);
+        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: head size: expected a multiple of 4 in 4..%d, found %u", path,
+                            MAX_HEAD_DIM, h->head_dim);
     else if (h->n_rot > h->head_dim || h->n_rot % 2 != 0)
-        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: rotary dimensions: expected an even number up to %u, found %u", path, h->head_dim, h->n_rot);
+        r->status = om_fail(r->err, OMNI_E_INPUT, "%s: rotary dimensions: expected an even number up to %u, found %u",
+                            path, h->head_dim, h->n_rot);
     else if (has(r, "expert_count") && get_u32(r, "expert_count", 0, UINT32_MAX) > 0)
         r->status = om_fail(r->err, OMNI_E_INPUT, "%s: mixture-of-experts models are not supported", path);
 }
 
-/* Positions are multiplied by rope_scale: 1 / rope.scaling.factor for linear scaling. Llama 3's scaling comes as a tensor. */
+/* Positions are multiplied by rope_scale: 1 / rope.scaling.factor for linear scaling. Llama 3's scaling comes as a
+ * tensor. */
 static void read_rope(reader *r, om_hparams *h)
 {
     char key[128];
@@ -132,8 +139,8 @@ static void read_rope(reader *r, om_hparams *h)
             return;
         linear = type.n == 6 && memcmp(type.p, "linear", 6) == 0;
         if (!linear && !(type.n == 4 && memcmp(type.p, "none", 4) == 0)) {
-            r->status = om_fail(r->err, OMNI_E_INPUT, "%s: key '%s': expected none or linear, found '%.*s'", om_gguf_path(r->g), key,
-                                (int)(type.n < 64 ? type.n : 64), type.p);
+            r->status = om_fail(r->err, OMNI_E_INPUT, "%s: key '%s': expected none or linear, found '%.*s'",
+                                om_gguf_path(r->g), key, (int)(type.n < 64 ? type.n : 64), type.p);
             return;
         }
     }
@@ -160,8 +167,8 @@ static omni_status read_vocab(om_hparams *h, const om_gguf *g, omni_error *err)
     if (st != OMNI_OK)
         return st;
     if (a.n < 1 || a.n > 1u << 24)
-        return om_fail(err, OMNI_E_INPUT, "%s: vocabulary: expected 1..%u tokens, found %llu", om_gguf_path(g), 1u << 24,
-                       (unsigned long long)a.n);
+        return om_fail(err, OMNI_E_INPUT, "%s: vocabulary: expected 1..%u tokens, found %llu", om_gguf_path(g),
+                       1u << 24, (unsigned long long)a.n);
     h->n_vocab = (uint32_t)a.n;
     return OMNI_OK;
 }

@@ -51,7 +51,10 @@ static bool lay_out(om_seq *s, const om_model *m, size_t n_ctx, size_t n_batch, 
 /* Float activations deserve keys and values of more than 11 bits. */
 static om_kv kv_shape(const om_model *m, size_t n_ctx)
 {
-    return (om_kv){.n_layer = m->h.n_layer, .n_head_kv = m->h.n_head_kv, .head_dim = m->h.head_dim, .n_ctx = n_ctx,
+    return (om_kv){.n_layer = m->h.n_layer,
+                   .n_head_kv = m->h.n_head_kv,
+                   .head_dim = m->h.head_dim,
+                   .n_ctx = n_ctx,
                    .n_planes = m->nn.float_act ? 2 : 1};
 }
 
@@ -134,8 +137,8 @@ void om_seq_cancel(om_seq *s)
 }
 
 /* Logits of the T tokens just run: of all of them through each, or of the last alone. */
-static omni_status finish_batch(om_seq *s, size_t first, size_t T, bool last, int (*each)(void *, size_t, const float *), void *user,
-                                omni_error *err)
+static omni_status finish_batch(om_seq *s, size_t first, size_t T, bool last,
+                                int (*each)(void *, size_t, const float *), void *user, omni_error *err)
 {
     size_t V = s->m->h.n_vocab;
     if (!each) {
@@ -162,15 +165,17 @@ static omni_status check_ids(const om_seq *s, const int32_t *ids, size_t n, omni
     if (n == 0)
         return om_fail(err, OMNI_E_USAGE, "no tokens to evaluate");
     if (n > s->n_ctx - s->n)
-        return om_fail(err, OMNI_E_FULL, "%zu tokens do not fit: the context has %zu positions, %zu are taken", n, s->n_ctx, s->n);
+        return om_fail(err, OMNI_E_FULL, "%zu tokens do not fit: the context has %zu positions, %zu are taken", n,
+                       s->n_ctx, s->n);
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (uint32_t)ids[i] >= s->m->h.n_vocab)
-            return om_fail(err, OMNI_E_INPUT, "token %zu: expected an id in 0..%u, found %d", i, s->m->h.n_vocab - 1, ids[i]);
+            return om_fail(err, OMNI_E_INPUT, "token %zu: expected an id in 0..%u, found %d", i, s->m->h.n_vocab - 1,
+                           ids[i]);
     return OMNI_OK;
 }
 
-omni_status om_seq_eval(om_seq *s, const int32_t *ids, size_t n, int (*each)(void *user, size_t i, const float *logits), void *user,
-                        omni_error *err)
+omni_status om_seq_eval(om_seq *s, const int32_t *ids, size_t n, int (*each)(void *user, size_t i, const float *logits),
+                        void *user, omni_error *err)
 {
     omni_status st = check_ids(s, ids, n, err);
     if (st != OMNI_OK)

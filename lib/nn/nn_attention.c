@@ -1,6 +1,7 @@
-/* nn_attention.c - grouped-query attention over the KV cache. Positions are taken in chunks of CHUNK absolute positions:
- * each chunk gives (max, sum, weighted values), chunks are merged in order. Prefill walks the chunks of a tile of queries
- * one after the other; decoding computes them in parallel and merges afterwards: the same numbers either way. */
+/* nn_attention.c - grouped-query attention over the KV cache. Positions are taken in chunks of CHUNK absolute
+ * positions: each chunk gives (max, sum, weighted values), chunks are merged in order. Prefill walks the chunks of a
+ * tile of queries one after the other; decoding computes them in parallel and merges afterwards: the same numbers
+ * either way. */
 #include "nn/nn.h"
 
 #include <math.h>
@@ -22,10 +23,10 @@ typedef struct attn_job {
 
 /* A worker's buffers for up to `rows` queries. */
 typedef struct attn_buf {
-    float *q;  /* [rows][head_dim], scaled */
-    float *s, *s2; /* [rows][CHUNK]; s2: of the second plane */
-    float *oc; /* [rows][head_dim] of one chunk */
-    float *o;  /* [rows][head_dim] merged */
+    float *q;               /* [rows][head_dim], scaled */
+    float *s, *s2;          /* [rows][CHUNK]; s2: of the second plane */
+    float *oc;              /* [rows][head_dim] of one chunk */
+    float *o;               /* [rows][head_dim] merged */
     float *m, *l, *mc, *lc; /* [rows] */
 } attn_buf;
 
@@ -220,8 +221,8 @@ static void merge_chunks(const attn_job *j)
         }
 }
 
-void om_nn_attention(const om_nn *nn, const om_attn *a, const float *q, size_t ldq, size_t T, size_t pos0, float *o, size_t ldo,
-                     void *partial)
+void om_nn_attention(const om_nn *nn, const om_attn *a, const float *q, size_t ldq, size_t T, size_t pos0, float *o,
+                     size_t ldo, void *partial)
 {
     attn_job j = {nn, a, q, ldq, T, pos0, o, ldo, partial, 0, 0};
     if (T == 1) {

@@ -22,7 +22,8 @@ static size_t head_offset(const om_kv *kv, size_t layer, size_t head)
 /* Elements of one plane of keys; values take as many. */
 static bool plane_elements(const om_kv *s, size_t *n)
 {
-    return om_align_up(s->n_ctx, OM_KV_BLOCK, n) && om_mul(*n, s->n_layer, n) && om_mul(*n, s->n_head_kv, n) && om_mul(*n, s->head_dim, n);
+    return om_align_up(s->n_ctx, OM_KV_BLOCK, n) && om_mul(*n, s->n_layer, n) && om_mul(*n, s->n_head_kv, n) &&
+           om_mul(*n, s->head_dim, n);
 }
 
 bool om_kv_bytes(const om_kv *shape, size_t *bytes)
@@ -115,7 +116,8 @@ void om_kv_put(const om_kv *kv, const om_kern *kern, size_t layer, size_t pos, c
     }
 }
 
-void om_kv_shift(const om_kv *kv, const om_kern *kern, size_t layer, const om_rope *rope, size_t from, size_t end, size_t by)
+void om_kv_shift(const om_kv *kv, const om_kern *kern, size_t layer, const om_rope *rope, size_t from, size_t end,
+                 size_t by)
 {
     float cosv[MAX_HEAD_DIM / 2], sinv[MAX_HEAD_DIM / 2], key[MAX_HEAD_DIM];
     om_rope_at(rope, -(int64_t)by, cosv, sinv);

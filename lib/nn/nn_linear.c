@@ -5,8 +5,9 @@
 #include <string.h>
 
 #define ROW_UNIT 16
-#define BLAS_ROW_UNIT 64 /* OpenBLAS may round the rows of an odd-sized panel otherwise: panels must not depend on threads */
-#define BLAS_TOKENS 32   /* from here on kern may hand float products to OpenBLAS */
+#define BLAS_ROW_UNIT                                                                                                  \
+    64 /* OpenBLAS may round the rows of an odd-sized panel otherwise: panels must not depend on threads */
+#define BLAS_TOKENS 32               /* from here on kern may hand float products to OpenBLAS */
 #define ACT_TILE_BYTES (192u * 1024) /* activations of one pass over a row group: they should stay in the L2 cache */
 
 typedef struct linear_job {

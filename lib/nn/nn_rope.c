@@ -1,10 +1,11 @@
-/* nn_rope.c - rotary position embedding (Su et al. 2021, arXiv 2104.09864): angles in double precision, because position
- * times frequency loses digits in float from a few thousand positions on. */
+/* nn_rope.c - rotary position embedding (Su et al. 2021, arXiv 2104.09864): angles in double precision, because
+ * position times frequency loses digits in float from a few thousand positions on. */
 #include "nn/nn.h"
 
 #include <math.h>
 
-omni_status om_rope_init(om_rope *r, size_t n_dims, bool neox, double base, double scale, const float *factors, omni_error *err)
+omni_status om_rope_init(om_rope *r, size_t n_dims, bool neox, double base, double scale, const float *factors,
+                         omni_error *err)
 {
     size_t half = n_dims / 2;
     double *f = om_alloc_zero(half ? half : 1, sizeof *f);

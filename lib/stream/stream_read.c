@@ -6,7 +6,8 @@
 
 #define CHUNK 65536
 #define MAX_AUDIO_CODES 16
-#define MAX_SIDE 4096 /* rows and columns of an image: a line of 1 MiB has no room for more codes than 512 x 512 anyway */
+#define MAX_SIDE                                                                                                       \
+    4096 /* rows and columns of an image: a line of 1 MiB has no room for more codes than 512 x 512 anyway */
 #define MAX_NAME 64
 
 enum state { BEFORE_HEAD, INSIDE, AFTER_END };
@@ -15,13 +16,13 @@ struct omni_reader {
     omni_read_fn fn;
     void *user;
     char *name;
-    char *buf;           /* [OMNI_STREAM_LINE_MAX + CHUNK] */
-    size_t begin, end;   /* what is read and not used yet */
-    size_t scanned;      /* bytes from begin that hold no newline */
+    char *buf;         /* [OMNI_STREAM_LINE_MAX + CHUNK] */
+    size_t begin, end; /* what is read and not used yet */
+    size_t scanned;    /* bytes from begin that hold no newline */
     bool eof;
     enum state state;
     uint64_t line;
-    om_buf text;         /* decoded string of the current record */
+    om_buf text; /* decoded string of the current record */
     uint32_t *codes;
     size_t codes_cap;
     char word[MAX_NAME + 1]; /* role, voice, from */
@@ -77,8 +78,8 @@ static omni_status bad(const cursor *c, const char *expected)
     if (n == 0)
         return om_fail(c->err, OMNI_E_INPUT, "%s: line %llu: expected %s, found the end of the line", c->r->name,
                        (unsigned long long)c->r->line, expected);
-    return om_fail(c->err, OMNI_E_INPUT, "%s: line %llu: expected %s, found '%s'", c->r->name, (unsigned long long)c->r->line, expected,
-                   om_show(shown, sizeof shown, c->p, n));
+    return om_fail(c->err, OMNI_E_INPUT, "%s: line %llu: expected %s, found '%s'", c->r->name,
+                   (unsigned long long)c->r->line, expected, om_show(shown, sizeof shown, c->p, n));
 }
 
 /* Makes room at the end of the buffer and reads once. */
@@ -100,8 +101,8 @@ static omni_status fill(omni_reader *r, omni_error *err)
 
 static omni_status line_too_long(const omni_reader *r, omni_error *err)
 {
-    return om_fail(err, OMNI_E_INPUT, "%s: line %llu: expected at most %u bytes, found more", r->name, (unsigned long long)r->line + 1,
-                   OMNI_STREAM_LINE_MAX);
+    return om_fail(err, OMNI_E_INPUT, "%s: line %llu: expected at most %u bytes, found more", r->name,
+                   (unsigned long long)r->line + 1, OMNI_STREAM_LINE_MAX);
 }
 
 /* The next line without its LF; *c is unset and *got false at the end of the input. */
@@ -129,7 +130,8 @@ static omni_status next_line(omni_reader *r, cursor *c, bool *got, omni_error *e
     }
     *got = false;
     if (r->end > r->begin)
-        return om_fail(err, OMNI_E_INPUT, "%s: line %llu: expected a newline at the end, found the end of the input: the stream was cut",
+        return om_fail(err, OMNI_E_INPUT,
+                       "%s: line %llu: expected a newline at the end, found the end of the input: the stream was cut",
                        r->name, (unsigned long long)r->line + 1);
     return OMNI_OK;
 }
@@ -184,7 +186,8 @@ static omni_status name(cursor *c, const char *expected)
     size_t n;
     bool good = word(c, &p, &n) && n <= MAX_NAME;
     for (size_t i = 0; good && i < n; i++)
-        good = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= '0' && p[i] <= '9') || strchr("-_.:", p[i]);
+        good = (p[i] >= 'a' && p[i] <= 'z') || (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= '0' && p[i] <= '9') ||
+               strchr("-_.:", p[i]);
     if (!good || memchr(p, '\0', n))
         return bad(&before, expected);
     memcpy(c->r->word, p, n);
@@ -304,8 +307,8 @@ static omni_status read_image(cursor *c, omni_record *rec)
     cursor before = *c;
     rec->kind = OMNI_RECORD_IMAGE;
     const char *x = word(c, &p, &n) ? memchr(p, 'x', n) : NULL;
-    if (!x || !parse_u64(p, (size_t)(x - p), 10, MAX_SIDE, &rows) || !parse_u64(x + 1, n - (size_t)(x - p) - 1, 10, MAX_SIDE, &cols) ||
-        rows == 0 || cols == 0)
+    if (!x || !parse_u64(p, (size_t)(x - p), 10, MAX_SIDE, &rows) ||
+        !parse_u64(x + 1, n - (size_t)(x - p) - 1, 10, MAX_SIDE, &cols) || rows == 0 || cols == 0)
         return bad(&before, "ROWSxCOLUMNS, each 1..4096");
     rec->rows = (uint32_t)rows;
     rec->cols = (uint32_t)cols;
@@ -395,7 +398,8 @@ static omni_status parse_line(cursor *c, omni_record *rec)
     bool head = word(c, &kind, &n) && is_kind(kind, n, "omni");
     if (r->state != INSIDE) {
         if (!head)
-            return bad(&whole, r->state == BEFORE_HEAD ? "'omni 1 ...', the head of an omni-stream" : "'omni 1 ...' or nothing after an end record");
+            return bad(&whole, r->state == BEFORE_HEAD ? "'omni 1 ...', the head of an omni-stream"
+                                                       : "'omni 1 ...' or nothing after an end record");
         r->state = INSIDE;
         return read_head(c, rec);
     }
@@ -423,8 +427,10 @@ omni_status omni_reader_next(omni_reader *r, omni_record *rec, int *got, omni_er
         return st;
     }
     if (r->state != AFTER_END)
-        return om_fail(err, OMNI_E_INPUT, "%s: line %llu: expected %s, found the end of the input%s", r->name, (unsigned long long)r->line + 1,
-                       r->state == INSIDE ? "an end record" : "the head of an omni-stream", r->state == INSIDE ? ": the stream was cut" : "");
+        return om_fail(err, OMNI_E_INPUT, "%s: line %llu: expected %s, found the end of the input%s", r->name,
+                       (unsigned long long)r->line + 1,
+                       r->state == INSIDE ? "an end record" : "the head of an omni-stream",
+                       r->state == INSIDE ? ": the stream was cut" : "");
     *got = 0;
     return OMNI_OK;
 }

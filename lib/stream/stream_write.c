@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A text record's line is at most "heard " + quotes + newline + 6 bytes for each of its own: pieces of this size always fit. */
+/* A text record's line is at most "heard " + quotes + newline + 6 bytes for each of its own: pieces of this size always
+ * fit. */
 #define TEXT_PIECE ((OMNI_STREAM_LINE_MAX - 16) / 6)
 
 /* As much of text as one record takes: up to TEXT_PIECE bytes, not cutting a character. */
@@ -51,8 +52,12 @@ static omni_status check_name(const char *s, const char *what, omni_error *err)
     size_t n = s ? strlen(s) : 0;
     bool good = n >= 1 && n <= 64;
     for (size_t i = 0; good && i < n; i++)
-        good = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9') || strchr("-_.:", s[i]);
-    return good ? OMNI_OK : om_fail(err, OMNI_E_USAGE, "stream record: expected a %s of 1..64 letters, digits and -_.:, found '%.80s'", what, s ? s : "");
+        good = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') || (s[i] >= '0' && s[i] <= '9') ||
+               strchr("-_.:", s[i]);
+    return good ? OMNI_OK
+                : om_fail(err, OMNI_E_USAGE,
+                          "stream record: expected a %s of 1..64 letters, digits and -_.:, found '%.80s'", what,
+                          s ? s : "");
 }
 
 static omni_status write_codes(om_buf *b, const omni_record *rec)
@@ -122,7 +127,8 @@ static omni_status write_record(om_buf *b, const omni_record *rec, omni_error *e
     case OMNI_RECORD_END:
         if (rec->end < OMNI_END_OK || rec->end > OMNI_END_ERROR)
             break;
-        return write_raw(b, ends[rec->end], rec->end == OMNI_END_OK ? "" : rec->text, rec->end == OMNI_END_OK ? 0 : rec->len, err);
+        return write_raw(b, ends[rec->end], rec->end == OMNI_END_OK ? "" : rec->text,
+                         rec->end == OMNI_END_OK ? 0 : rec->len, err);
     case OMNI_RECORD_OTHER:
         return write_raw(b, "", rec->text, rec->len, err);
     }
@@ -138,7 +144,8 @@ omni_status omni_record_write(const omni_record *rec, char **buf, size_t *len, s
         st = om_fail_memory(err, b.n, "a stream record");
     bool text = rec->kind == OMNI_RECORD_TEXT || rec->kind == OMNI_RECORD_HEARD;
     if (st == OMNI_OK && !text && b.n - before > OMNI_STREAM_LINE_MAX)
-        st = om_fail(err, OMNI_E_INPUT, "stream record of %zu bytes: expected at most %u", b.n - before, OMNI_STREAM_LINE_MAX);
+        st = om_fail(err, OMNI_E_INPUT, "stream record of %zu bytes: expected at most %u", b.n - before,
+                     OMNI_STREAM_LINE_MAX);
     *buf = b.p;
     *cap = b.cap;
     if (st == OMNI_OK)

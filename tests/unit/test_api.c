@@ -44,7 +44,8 @@ static bool rig_open(rig *r, uint32_t n_ctx, float temperature, uint64_t seed)
     pp.temperature = temperature;
     pp.seed = seed;
     *r = (rig){0};
-    bool good = omni_model_open(&r->m, TINY, &mp, &err) == OMNI_OK && omni_session_new(&r->s, r->m, &sp, &err) == OMNI_OK &&
+    bool good = omni_model_open(&r->m, TINY, &mp, &err) == OMNI_OK &&
+                omni_session_new(&r->s, r->m, &sp, &err) == OMNI_OK &&
                 omni_sampler_new(&r->sp, r->m, &pp, &err) == OMNI_OK;
     if (!good)
         diag("%s", err.text);
@@ -59,7 +60,8 @@ static void rig_close(rig *r)
 }
 
 /* Answers "text" (no template) into g; returns the status. */
-static omni_status answer(rig *r, const char *text, const omni_generate_params *gp, got *g, omni_generate_result *res, omni_error *err)
+static omni_status answer(rig *r, const char *text, const omni_generate_params *gp, got *g, omni_generate_result *res,
+                          omni_error *err)
 {
     omni_tokens ids = {0};
     omni_status st = omni_text_encode(r->m, text, strlen(text), OMNI_TEXT_PLAIN, &ids, err);
@@ -121,7 +123,8 @@ static void test_generate(void)
         return;
     is_int(omni_generate(r.s, r.sp, &gp, take, &one, &a, &err), OMNI_E_USAGE, "nothing to continue");
     is_int(answer(&r, "The sky is", &gp, &one, &a, &err), OMNI_OK, "40 tokens");
-    ok(a.n_tokens == 40 && a.finish == OMNI_FINISH_LENGTH && one.n > 0 && one.logprob < 0, "length, text, log-probabilities");
+    ok(a.n_tokens == 40 && a.finish == OMNI_FINISH_LENGTH && one.n > 0 && one.logprob < 0,
+       "length, text, log-probabilities");
     ok(a.first_s >= 0 && a.all_s >= a.first_s, "times");
     omni_sampler_reset(r.sp, 42);
     is_int(answer(&r, "The sky is", &gp, &two, &b, &err), OMNI_OK, "again, from the cache");
@@ -220,7 +223,8 @@ static void test_sync(void)
     size_t reused = 99;
     if (!ok(rig_open(&r, 256, 0, 0), "for prefix reuse"))
         return;
-    bool good = omni_text_encode(r.m, "The cat sat on the mat, and then it left the house.", 51, 0, &ids, &err) == OMNI_OK;
+    bool good =
+        omni_text_encode(r.m, "The cat sat on the mat, and then it left the house.", 51, 0, &ids, &err) == OMNI_OK;
     good = good && omni_session_sync(r.s, ids.ids, ids.n, &reused, &err) == OMNI_OK;
     ok(good && reused == 0, "nothing to reuse at first");
     good = omni_session_sync(r.s, ids.ids, ids.n, &reused, &err) == OMNI_OK;

@@ -1,5 +1,5 @@
-/* test_model.c - the forward pass on small models of every architecture: what must not change a result does not change a
- * bit of it (cutting into calls, threads, ISA level, reuse of a prefix), and what must fail fails cleanly. */
+/* test_model.c - the forward pass on small models of every architecture: what must not change a result does not change
+ * a bit of it (cutting into calls, threads, ISA level, reuse of a prefix), and what must fail fails cleanly. */
 #include "model/model_seq.h"
 #include "tests.h"
 
@@ -37,7 +37,8 @@ static void make_ids(int32_t *ids, size_t n, uint32_t n_vocab)
         ids[i] = (int32_t)(om_rng_u32(&r) % n_vocab);
 }
 
-/* Logits [N_IDS][n_vocab] of every position, computed in calls of `cut` tokens and batches of `batch`; NULL = failure. */
+/* Logits [N_IDS][n_vocab] of every position, computed in calls of `cut` tokens and batches of `batch`; NULL = failure.
+ */
 typedef struct all_logits {
     float *p;
     size_t n, n_vocab;
@@ -79,8 +80,8 @@ static double difference(om_model *m, const float *want, size_t cut, size_t batc
     return worst;
 }
 
-/* Quantised matrices: not a bit changes. Float matrices go through OpenBLAS from 32 tokens on, whose sums run in another
- * order: cutting may change the last bits, but threads still may not. */
+/* Quantised matrices: not a bit changes. Float matrices go through OpenBLAS from 32 tokens on, whose sums run in
+ * another order: cutting may change the last bits, but threads still may not. */
 static double cut_tolerance(const char *path, bool float_act)
 {
     /* with fast activations a last bit may flip a rounding of the f16 cache, which is much larger */
@@ -94,7 +95,8 @@ static void test_cuts(om_model *m, const float *want, const char *name, double t
     static const size_t cuts[][2] = {{1, 1}, {7, 64}, {N_IDS, 33}};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         double d = difference(m, want, cuts[i][0], cuts[i][1]);
-        ok(d <= tolerance, "%s: in calls of %zu, batches of %zu = in one piece, within %g (%g)", name, cuts[i][0], cuts[i][1], tolerance, d);
+        ok(d <= tolerance, "%s: in calls of %zu, batches of %zu = in one piece, within %g (%g)", name, cuts[i][0],
+           cuts[i][1], tolerance, d);
     }
 }
 
@@ -115,7 +117,8 @@ static void test_equivalence(const char *path, bool float_act)
     net_close(&n);
     for (size_t i = 0; want && single && i < 2; i++) {
         if (ok(net_open(&n, path, threads[i], om_kern_get(NULL, NULL), float_act), "%s: opens", name)) {
-            ok(difference(n.m, want, N_IDS, N_IDS) == 0, "%s: %d threads = 1 thread bit for bit, prefill", name, threads[i]);
+            ok(difference(n.m, want, N_IDS, N_IDS) == 0, "%s: %d threads = 1 thread bit for bit, prefill", name,
+               threads[i]);
             ok(difference(n.m, single, 1, 1) == 0, "%s: %d threads = 1 thread bit for bit, decoding", name, threads[i]);
         }
         net_close(&n);
@@ -153,8 +156,10 @@ static void test_prefix(om_model *m, double tolerance)
         om_seq_truncate(a, 90);
         ok(om_seq_n(a) == 90 && !om_seq_logits(a), "truncated: 90 tokens, no logits");
         good = good && om_seq_eval(a, ids + 120, 60, NULL, NULL, NULL) == OMNI_OK;
-        good = good && om_seq_eval(b, ids, 90, NULL, NULL, NULL) == OMNI_OK && om_seq_eval(b, ids + 120, 60, NULL, NULL, NULL) == OMNI_OK;
-        ok(good && logit_difference(a, b, m->h.n_vocab) <= tolerance, "a reused prefix = a fresh one, within %g", tolerance);
+        good = good && om_seq_eval(b, ids, 90, NULL, NULL, NULL) == OMNI_OK &&
+               om_seq_eval(b, ids + 120, 60, NULL, NULL, NULL) == OMNI_OK;
+        ok(good && logit_difference(a, b, m->h.n_vocab) <= tolerance, "a reused prefix = a fresh one, within %g",
+           tolerance);
         is_int(om_seq_tokens(a)[95], ids[125], "the tokens are kept");
     }
     om_seq_free(a);
@@ -200,8 +205,8 @@ static void test_errors(om_model *m)
     om_seq_free(s);
 }
 
-/* Keys of layer 0 depend on token and position alone: after a shift they must be those of a fresh run at the new places, up
- * to the rounding of the cache. */
+/* Keys of layer 0 depend on token and position alone: after a shift they must be those of a fresh run at the new
+ * places, up to the rounding of the cache. */
 static void test_shift(om_model *m)
 {
     enum { KEEP = 5, DROP = 37, ALL = 120 };
@@ -211,9 +216,11 @@ static void test_shift(om_model *m)
     memcpy(left, ids, KEEP * sizeof *ids);
     memcpy(left + KEEP, ids + KEEP + DROP, (ALL - KEEP - DROP) * sizeof *ids);
     bool good = om_seq_new(&a, m, ALL, 64, NULL) == OMNI_OK && om_seq_new(&b, m, ALL, 64, NULL) == OMNI_OK &&
-                om_seq_eval(a, ids, ALL, NULL, NULL, NULL) == OMNI_OK && om_seq_eval(b, left, ALL - DROP, NULL, NULL, NULL) == OMNI_OK &&
+                om_seq_eval(a, ids, ALL, NULL, NULL, NULL) == OMNI_OK &&
+                om_seq_eval(b, left, ALL - DROP, NULL, NULL, NULL) == OMNI_OK &&
                 om_seq_shift(a, KEEP, DROP, NULL) == OMNI_OK;
-    if (ok(good && om_seq_n(a) == om_seq_n(b) && memcmp(om_seq_tokens(a), om_seq_tokens(b), om_seq_n(b) * sizeof *ids) == 0,
+    if (ok(good && om_seq_n(a) == om_seq_n(b) &&
+               memcmp(om_seq_tokens(a), om_seq_tokens(b), om_seq_n(b) * sizeof *ids) == 0,
            "a shift keeps the right tokens")) {
         size_t elements = m->h.n_head_kv * a->kv.n_ctx * m->h.head_dim; /* layer 0 of both */
         float *ka = malloc(elements * sizeof *ka), *kb = malloc(elements * sizeof *kb);
@@ -222,7 +229,8 @@ static void test_shift(om_model *m)
             m->nn.kern->f16_to_f32(a->kv.k[0], ka, elements);
             m->nn.kern->f16_to_f32(b->kv.k[0], kb, elements);
             for (size_t i = 0; i < elements; i++) {
-                size_t pos = i % (a->kv.n_ctx * m->h.head_dim) / (m->h.head_dim * OM_KV_BLOCK) * OM_KV_BLOCK + i % OM_KV_BLOCK;
+                size_t pos =
+                    i % (a->kv.n_ctx * m->h.head_dim) / (m->h.head_dim * OM_KV_BLOCK) * OM_KV_BLOCK + i % OM_KV_BLOCK;
                 if (pos >= om_seq_n(b))
                     continue;
                 worst = fmax(worst, fabs((double)ka[i] - (double)kb[i]));
@@ -231,8 +239,10 @@ static void test_shift(om_model *m)
         }
         free(ka);
         free(kb);
-        ok(largest > 0 && worst <= largest * 0x1p-9, "keys are turned to their new places (worst %.2g of %.2g)", worst, largest);
-        ok(om_seq_eval(a, ids, 3, NULL, NULL, NULL) == OMNI_OK && isfinite(om_seq_logits(a)[0]), "and the sequence goes on");
+        ok(largest > 0 && worst <= largest * 0x1p-9, "keys are turned to their new places (worst %.2g of %.2g)", worst,
+           largest);
+        ok(om_seq_eval(a, ids, 3, NULL, NULL, NULL) == OMNI_OK && isfinite(om_seq_logits(a)[0]),
+           "and the sequence goes on");
     }
     om_seq_free(a);
     om_seq_free(b);
@@ -248,7 +258,8 @@ static void test_allocation(const char *path)
         return;
     make_ids(ids, N_IDS, n.m->h.n_vocab);
     size_t bytes = 0;
-    ok(om_seq_bytes(n.m, N_IDS, 64, &bytes) && bytes > 0 && om_seq_new(&s, n.m, N_IDS, 64, NULL) == OMNI_OK, "the size of a sequence is known");
+    ok(om_seq_bytes(n.m, N_IDS, 64, &bytes) && bytes > 0 && om_seq_new(&s, n.m, N_IDS, 64, NULL) == OMNI_OK,
+       "the size of a sequence is known");
     uint64_t before = om_alloc_count();
     bool good = om_seq_eval(s, ids, 100, NULL, NULL, NULL) == OMNI_OK;
     for (size_t i = 100; i < 120; i++)
@@ -280,8 +291,9 @@ static void test_allocation(const char *path)
 
 int main(void)
 {
-    static const char *const files[] = {"tests/data/tiny-llama.gguf", "tests/data/tiny-llama2.gguf", "tests/data/tiny-llama3.gguf", "tests/data/tiny-qwen2.gguf",
-                                        "tests/data/tiny-qwen3.gguf", "tests/data/tiny-gemma3.gguf"};
+    static const char *const files[] = {"tests/data/tiny-llama.gguf",  "tests/data/tiny-llama2.gguf",
+                                        "tests/data/tiny-llama3.gguf", "tests/data/tiny-qwen2.gguf",
+                                        "tests/data/tiny-qwen3.gguf",  "tests/data/tiny-gemma3.gguf"};
     net n;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         test_equivalence(files[i], false);

@@ -1,7 +1,8 @@
-/* test_model_golden.c - models against independent float32 implementations: the default model against golden/logits.jsonl,
- * the tiny model of each architecture against what llama.cpp computes on its dequantised twin (golden/tiny-*.jsonl; see the
- * README there). Per-token negative log-likelihood and greedy continuation. Bounds: float activations 1e-3 on average and
- * 5e-3 at most; fast activations 0.02 on average; greedy ids equal up to the first margin below 0.05. */
+/* test_model_golden.c - models against independent float32 implementations: the default model against
+ * golden/logits.jsonl, the tiny model of each architecture against what llama.cpp computes on its dequantised twin
+ * (golden/tiny-*.jsonl; see the README there). Per-token negative log-likelihood and greedy continuation. Bounds: float
+ * activations 1e-3 on average and 5e-3 at most; fast activations 0.02 on average; greedy ids equal up to the first
+ * margin below 0.05. */
 #include "api/api.h"
 #include "tests.h"
 
@@ -63,7 +64,8 @@ static bool test_greedy(om_seq *s, const omni_json *json, uint32_t n_vocab)
     return true;
 }
 
-static void test_file(const char *golden, const char *model, bool float_act, const char *isa, double mean_bound, double max_bound)
+static void test_file(const char *golden, const char *model, bool float_act, const char *isa, double mean_bound,
+                      double max_bound)
 {
     omni_error err;
     om_gguf *g = NULL;
@@ -106,7 +108,8 @@ static void test_file(const char *golden, const char *model, bool float_act, con
     }
     jsonl_close(&file);
     double mean = count ? total / (double)count : INFINITY;
-    diag("%s, %s activations, %s: %zu rows, %zu tokens, |nll difference| mean %.5f max %.5f", model, label, m->nn.kern->name, rows, count, mean, worst);
+    diag("%s, %s activations, %s: %zu rows, %zu tokens, |nll difference| mean %.5f max %.5f", model, label,
+         m->nn.kern->name, rows, count, mean, worst);
     ok(rows > 0 && mean <= mean_bound, "%s activations: mean nll difference <= %g", label, mean_bound);
     ok(rows > 0 && worst <= max_bound, "%s activations: largest nll difference <= %g", label, max_bound);
     ok(rows > 0 && greedy == rows, "%s activations: greedy ids of all %zu prompts", label, rows);
@@ -124,7 +127,8 @@ static void test_ids(const char *golden, const char *model)
     jsonl file;
     char *line;
     size_t rows = 0, good = 0;
-    bool open = jsonl_open(&file, golden) && om_gguf_open(&g, model, &err) == OMNI_OK && om_tok_new(&tok, g, &err) == OMNI_OK;
+    bool open =
+        jsonl_open(&file, golden) && om_gguf_open(&g, model, &err) == OMNI_OK && om_tok_new(&tok, g, &err) == OMNI_OK;
     while (open && (line = jsonl_next(&file))) {
         omni_json *json = NULL;
         omni_tokens ids = {0};

@@ -8,7 +8,7 @@
 
 enum { T_NORMAL = 1, T_UNKNOWN, T_CONTROL, T_USER, T_UNUSED, T_BYTE };
 
-typedef struct vocab { /* what goes into the file; start from {0} */
+typedef struct vocab {       /* what goes into the file; start from {0} */
     const char *model, *pre; /* NULL = the key is left out */
     om_str token[2048];
     int32_t type[2048];
@@ -138,11 +138,39 @@ static inline void loaded_release(loaded *l)
 static inline void add_random(om_buf *b, om_rng *r, bool valid)
 {
     static const char *const part[] = {
-        "a", "aa", "ab", "the ", "don't", "WE'LL", " ", "  ", "   ", "\n", "\r\n", "\t", "\xC2\xA0", "\xE3\x80\x80", "12", "345678", "!", "...",
-        "\xC3\xA9", "e\xCC\x81", "\xD0\x96", "\xE4\xBD\xA0", "\xE2\x96\x81", "\xF0\x9F\x98\x80", "\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9",
-        "<|im_start|>", "<s>", "</s>", "<0x41>", "\x7F",
+        "a",
+        "aa",
+        "ab",
+        "the ",
+        "don't",
+        "WE'LL",
+        " ",
+        "  ",
+        "   ",
+        "\n",
+        "\r\n",
+        "\t",
+        "\xC2\xA0",
+        "\xE3\x80\x80",
+        "12",
+        "345678",
+        "!",
+        "...",
+        "\xC3\xA9",
+        "e\xCC\x81",
+        "\xD0\x96",
+        "\xE4\xBD\xA0",
+        "\xE2\x96\x81",
+        "\xF0\x9F\x98\x80",
+        "\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9",
+        "<|im_start|>",
+        "<s>",
+        "</s>",
+        "<0x41>",
+        "\x7F",
     };
-    static const char *const broken[] = {"\xFF", "\x80", "\xC3", "\xE2\x96", "\xF0\x9F\x98", "\xED\xA0\x80", "\xC0\xAF", "\xF8"};
+    static const char *const broken[] = {"\xFF",         "\x80",         "\xC3",     "\xE2\x96",
+                                         "\xF0\x9F\x98", "\xED\xA0\x80", "\xC0\xAF", "\xF8"};
     uint32_t k = om_rng_u32(r) % 16;
     if (k == 0) {
         char c = (char)(valid ? om_rng_u32(r) % 128 : om_rng_u32(r) % 256);
@@ -183,7 +211,8 @@ static inline bool same_ids(const omni_tokens *a, const int32_t *b, size_t n)
 }
 
 /* Encodes a C string and compares with ids. */
-static inline bool gives(const om_tok *t, const char *text, const unsigned char *trusted, bool bos, const int32_t *ids, size_t n)
+static inline bool gives(const om_tok *t, const char *text, const unsigned char *trusted, bool bos, const int32_t *ids,
+                         size_t n)
 {
     omni_tokens o = {0};
     omni_error e = {0};
@@ -199,6 +228,7 @@ static inline bool gives(const om_tok *t, const char *text, const unsigned char 
     return good;
 }
 #define GIVES(t, text, trusted, bos, ...)                                                                              \
-    gives(t, text, trusted, bos, (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+    gives(t, text, trusted, bos, (const int32_t[]){__VA_ARGS__},                                                       \
+          sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
 #endif

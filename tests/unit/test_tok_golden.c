@@ -60,7 +60,8 @@ static void check_split(const omni_json *row, void *user)
     const char *text = field(row, "text", &n);
     const omni_json *pieces = omni_json_get(row, "pieces");
     om_tok_rule rule;
-    bool ignore, bos, good = om_tok_pre_find((om_str){rules[rule_index(row)], strlen(rules[rule_index(row)])}, &rule, &ignore, &bos);
+    bool ignore, bos,
+        good = om_tok_pre_find((om_str){rules[rule_index(row)], strlen(rules[rule_index(row)])}, &rule, &ignore, &bos);
     for (size_t i = 0; i < omni_json_count(pieces) && good; i++) {
         const char *want = omni_json_string(omni_json_at(pieces, i), &len);
         size_t got = at < n ? om_tok_pre_next(rule, text + at, n - at) : 0;
@@ -144,7 +145,10 @@ static void test_real(void)
 {
     char path[4096];
     const char *env = getenv("OMNI_TEST_MODEL"), *home = getenv("HOME");
-    snprintf(path, sizeof path, "%s%s", env ? env : home ? home : "",
+    snprintf(path, sizeof path, "%s%s",
+             env    ? env
+             : home ? home
+                    : "",
              env ? "" : "/.local/share/omni/models/SmolLM2-135M-Instruct.Q4_1.gguf");
     om_gguf *g;
     tally c = {0};

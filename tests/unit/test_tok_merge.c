@@ -68,7 +68,8 @@ static void naive_merge(const naive *m, sym *s, size_t n, omni_tokens *out)
 
 static void random_vocab(vocab *v, om_rng *r, bool bpe)
 {
-    *v = (vocab){.model = bpe ? "gpt2" : "llama", .pre = "gpt-2", .skip_merges = !bpe, .skip_scores = bpe, .add_prefix = 1};
+    *v = (vocab){
+        .model = bpe ? "gpt2" : "llama", .pre = "gpt-2", .skip_merges = !bpe, .skip_scores = bpe, .add_prefix = 1};
     if (bpe) {
         add_bpe_bytes(v);
     } else {
@@ -84,10 +85,12 @@ static void random_vocab(vocab *v, om_rng *r, bool bpe)
         a = a < 4 ? (uint32_t)letters + a : (uint32_t)made + a - 4;
         b = b < 4 ? (uint32_t)letters + b : (uint32_t)made + b - 4;
         char both[512], merge[512];
-        int n = snprintf(both, sizeof both, "%.*s%.*s", (int)v->token[a].n, v->token[a].p, (int)v->token[b].n, v->token[b].p);
+        int n = snprintf(both, sizeof both, "%.*s%.*s", (int)v->token[a].n, v->token[a].p, (int)v->token[b].n,
+                         v->token[b].p);
         if (n > 40)
             continue;
-        snprintf(merge, sizeof merge, "%.*s %.*s", (int)v->token[a].n, v->token[a].p, (int)v->token[b].n, v->token[b].p);
+        snprintf(merge, sizeof merge, "%.*s %.*s", (int)v->token[a].n, v->token[a].p, (int)v->token[b].n,
+                 v->token[b].p);
         if (find_text(v, both, (size_t)n) < 0) /* scores from a small set: ties are the rule */
             add_token(v, both, (size_t)n, T_NORMAL, -(float)(om_rng_u32(r) % 5));
         if (bpe)
@@ -135,7 +138,8 @@ static void test_against_naive(bool bpe)
 
 static void chain_vocab(vocab *v, bool bpe)
 {
-    *v = (vocab){.model = bpe ? "gpt2" : "llama", .pre = "gpt-2", .skip_merges = !bpe, .skip_scores = bpe, .add_prefix = 1};
+    *v = (vocab){
+        .model = bpe ? "gpt2" : "llama", .pre = "gpt-2", .skip_merges = !bpe, .skip_scores = bpe, .add_prefix = 1};
     bpe ? add_bpe_bytes(v) : add_spm_bytes(v);
     char s[300] = "", m[300];
     if (!bpe)
@@ -239,8 +243,29 @@ static void test_round_trips(void)
     add_str(&v, "<s>", T_CONTROL);
     add_str(&v, "</s>", T_CONTROL);
     add_spm_bytes(&v);
-    static const char *const piece[] = {"\xE2\x96\x81", "\xE2\x96\x81\xE2\x96\x81", "a", "t", "h", "e", "th", "the", "\xE2\x96\x81the", "<", "/", "s", ">",
-                                        "</", "s>", "<s", "0", "x", "<0", "4", "1", "\xC3\xA9", "12"};
+    static const char *const piece[] = {"\xE2\x96\x81",
+                                        "\xE2\x96\x81\xE2\x96\x81",
+                                        "a",
+                                        "t",
+                                        "h",
+                                        "e",
+                                        "th",
+                                        "the",
+                                        "\xE2\x96\x81the",
+                                        "<",
+                                        "/",
+                                        "s",
+                                        ">",
+                                        "</",
+                                        "s>",
+                                        "<s",
+                                        "0",
+                                        "x",
+                                        "<0",
+                                        "4",
+                                        "1",
+                                        "\xC3\xA9",
+                                        "12"};
     for (size_t i = 0; i < sizeof piece / sizeof *piece; i++)
         add_token(&v, piece[i], strlen(piece[i]), T_NORMAL, -(float)i);
     add_token(&v, "don", 3, T_USER, 0);
