@@ -159,6 +159,9 @@ check-big: ## run the tests of the real model, which must be there
 	@LIMIT=1200 $(RUN) $(BIG)
 asan: ## tests with the address and undefined behaviour sanitizers
 	$(SUB) $(JOBS) VARIANT=asan check-san
+asan-fast: ## the unit tests and the fuzz corpora alone with those sanitizers
+	$(SUB) $(JOBS) VARIANT=asan tests
+	@VARIANT=asan LIMIT=1200 tests/run.sh $(patsubst $(BUILD)/%,build/asan/%,$(UNIT_BIN) $(FUZZ_BIN))
 tsan: ## tests with the thread sanitizer
 	$(SUB) $(JOBS) VARIANT=tsan check-san
 check-san: tests
@@ -221,7 +224,7 @@ clean: ## remove build/ and the links in bin/
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 FORCE:
-.PHONY: all links tests start check check-big asan tsan check-san valgrind lint fuzz cov bench install uninstall dist \
+.PHONY: asan-fast all links tests start check check-big asan tsan check-san valgrind lint fuzz cov bench install uninstall dist \
   clean help FORCE
 .SECONDARY:
 -include $(LIB_OBJ:.o=.d) $(BIN_OBJ:.o=.d) $(TEST_OBJ:.o=.d)

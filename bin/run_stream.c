@@ -29,7 +29,7 @@ static void clear_turn(turn *t)
     t->any = t->fresh = false;
     t->unheard = 0;
     t->bad.text[0] = '\0';
-    strcpy(t->role, "user");
+    memcpy(t->role, "user", sizeof "user");
 }
 
 /* Closes the message that is being read. */
@@ -56,7 +56,7 @@ static omni_status take_role(turn *t, const omni_record *rec, const char *name)
     omni_status st = end_message(t, name);
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (strcmp(rec->name, roles[i]) == 0) {
-            strcpy(t->role, roles[i]);
+            memcpy(t->role, roles[i], strlen(roles[i]) + 1);
             return st;
         }
     if (!t->bad.text[0])

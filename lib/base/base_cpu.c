@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -37,9 +38,14 @@ static int quota_count(const char *dir)
     FILE *f = fopen(path, "re");
     if (!f)
         return 0;
-    int got = fscanf(f, "%lld %lld", &quota, &period);
+    char line[64] = "", *end;
+    bool got = fgets(line, sizeof line, f) != NULL;
     fclose(f);
-    if (got != 2 || quota <= 0 || period <= 0 || quota / period >= 1 << 20)
+    if (got) { /* "max 100000" gives quota 0: no limit */
+        quota = strtoll(line, &end, 10);
+        period = strtoll(end, NULL, 10);
+    }
+    if (!got || quota <= 0 || period <= 0 || quota / period >= 1 << 20)
         return 0;
     return (int)((quota + period - 1) / period);
 }

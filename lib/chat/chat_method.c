@@ -170,7 +170,7 @@ static void split_space(chat_run *c, chat_str s, int64_t most, chat_list *l)
             push(c, l, &cap, om_chat_strip(c, s, NULL, false, true));
             return;
         }
-        for (i = 0, end = s.n; i < s.n; i += end) {
+        for (i = 0; i < s.n; i += end) {
             end = om_chat_next(s, i, &cp);
             if (om_chat_is_space(cp))
                 break;

@@ -61,7 +61,7 @@ const char *om_gguf_show(om_str s, char out[OM_GGUF_SHOW])
     size_t n = s.n < OM_GGUF_SHOW - 4 ? s.n : OM_GGUF_SHOW - 4;
     for (size_t i = 0; i < n; i++)
         out[i] = s.p[i] >= 0x20 && s.p[i] <= 0x7e ? s.p[i] : '?';
-    strcpy(out + n, n < s.n ? "..." : "");
+    memcpy(out + n, n < s.n ? "..." : "", n < s.n ? 4 : 1);
     return out;
 }
 

@@ -2,6 +2,7 @@
 #include "tok/tok_priv.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 const unsigned char om_tok_all_trusted[1] = {1};
@@ -138,9 +139,9 @@ static omni_status read_types(om_tok *t, const om_gguf *g, omni_error *err)
 /* *id stays as it is when the key is absent. */
 static omni_status special_id(const om_tok *t, const om_gguf *g, const char *name, int32_t *id, omni_error *err)
 {
-    char key[64] = "tokenizer.ggml.";
+    char key[64];
     uint32_t v;
-    strcat(strcat(key, name), "_token_id");
+    snprintf(key, sizeof key, "tokenizer.ggml.%s_token_id", name);
     if (!om_gguf_has(g, key))
         return OMNI_OK;
     omni_status s = om_gguf_get_u32(g, key, &v, err);
