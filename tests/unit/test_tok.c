@@ -191,7 +191,6 @@ static void test_ends(void)
 {
     vocab *v = base_bpe();              /* 256 ab, 257 <|im_end|> */
     add_str(v, "<|eot_id|>", T_NORMAL); /* 258: a mistake of the file */
-    add_str(v, "<", T_UNUSED), v->n--;  /* nothing */
     add_str(v, "</s>", T_NORMAL);       /* 259: ordinary, merges make it */
     add_str(v, "</", T_NORMAL);         /* 260 */
     add_str(v, "s>", T_NORMAL);         /* 261 */
@@ -217,7 +216,9 @@ static void test_ends(void)
     ok(n == 4 && ends[0] == 257 && ends[1] == 258 && ends[2] == 262 && ends[3] == 263,
        "ends: by name, by metadata, and no others");
     ok(om_tok_is_control(l.t, 258), "an end by name is a control token whatever its type");
-    ok(GIVES(l.t, "</s>", NULL, false, 259) && !om_tok_is_control(l.t, 259), "a name that merges spell stays ordinary");
+    /* the pre-tokenizer cuts it into "</", "s" and ">", which no merge joins again */
+    ok(GIVES(l.t, "</s>", NULL, false, 260, 115, 62) && !om_tok_is_control(l.t, 259),
+       "a name that merges spell stays ordinary");
     ok(GIVES(l.t, "a", NULL, true, 257, 'a'), "begin token");
     ok(GIVES(l.t, "a", NULL, false, 'a'), "no begin token unless asked for");
     is_int(om_tok_eos(l.t), 262, "eos");
